@@ -1,0 +1,315 @@
+"""The shapes of params and results, strict: an unknown field, a wrong type or a value out of range is `invalid_params`.
+
+Durations are seconds (`_s`), sizes bytes, offsets absolute byte positions in a session's output; times are seconds
+since the Unix epoch. OpenRPC's schemas are made from these.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct, field
+
+# -- limits of single values; those of running things are in coprocd.settings ---------------------------------------
+
+Name = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[^@/\x00-][^/\x00]*$", description="no `/`, not beginning with `@` or `-`")]
+SessionRef = Annotated[str, Meta(min_length=1, max_length=255, description="an id, a name, or a unique prefix of an id")]
+Rows = Annotated[int, Meta(ge=1, le=65535)]
+Offset = Annotated[int, Meta(ge=0, le=2**62)]
+Seconds = Annotated[float, Meta(ge=0, le=31_536_000)]
+Key = Annotated[str, Meta(min_length=1, max_length=255, description="idempotency: the same key again has no second effect")]
+Argv = Annotated[list[str], Meta(min_length=1, max_length=10_000)]
+Env = dict[str, str | None]
+Labels = Annotated[dict[str, str], Meta(max_length=100)]
+LogBytes = Annotated[int, Meta(ge=64 << 10, le=1 << 30)]
+
+
+class Params(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Base of all params."""
+
+
+class Nothing(Struct):
+    """An empty object."""
+
+
+# -- coprocesses ----------------------------------------------------------------------------------------------------
+
+
+class CoprocessSpec(Params):
+    """What to run as a coprocess: `command` goes through /bin/sh, `argv` does not; one of them is given."""
+
+    command: Annotated[str, Meta(min_length=1, max_length=128 << 10)] | None = None
+    argv: Argv | None = None
+    silent: bool = False
+    from_: Literal["now", "line"] | Offset = field(default="now", name="from")
+    env: Env = {}
+    cwd: str | None = None
+    on_stall: Literal["end", "wait"] = "end"
+    on_full: Literal["pause", "drop", "end"] = "pause"
+    input: bool = True
+    name: Name | None = None
+
+
+class CoprocessRun(CoprocessSpec):
+    session: SessionRef
+
+
+class CoprocessStop(Params):
+    session: SessionRef
+    name: Name | None = None
+    grace_s: Seconds = 2.0
+
+
+class Stopped(Struct):
+    stopped: bool
+
+
+class CoprocessGet(Params):
+    session: SessionRef
+
+
+class CoprocessList(Params):
+    session: SessionRef | None = None
+
+
+CoprocessState = Literal["starting", "running", "ended"]
+EndReason = Literal["exited", "stdout_closed", "stopped", "stalled", "not_reading", "lagged", "session_ended", "spawn_failed"]
+
+
+class Coprocess(Struct, kw_only=True):
+    """A coprocess, running or ended. `consumed_offset` is where its reading of the output stands."""
+
+    id: str
+    session: str
+    name: str | None
+    command: str
+    pid: int | None
+    silent: bool
+    input: bool
+    state: CoprocessState
+    started_at: float
+    ended_at: float | None
+    started_offset: int
+    consumed_offset: int
+    typed_bytes: int
+    undelivered_bytes: int
+    lost: list[tuple[int, int]]
+    silent_from: int | None
+    silent_to: int | None
+    stalled: bool
+    started_by: str
+    exit_status: int | None
+    signal: str | None
+    end_reason: EndReason | None
+    stderr: str
+
+
+# -- sessions -------------------------------------------------------------------------------------------------------
+
+
+class SessionCreate(Params):
+    """`argv` runs as it is, `shell` through /bin/sh -c; with neither the user's shell runs as a login shell."""
+
+    argv: Argv | None = None
+    shell: Annotated[str, Meta(min_length=1, max_length=128 << 10)] | None = None
+    name: Name | None = None
+    cwd: str | None = None
+    env: Env = {}
+    clear_env: bool = False
+    rows: Rows = 24
+    cols: Rows = 80
+    coprocess: CoprocessSpec | None = None
+    labels: Labels = {}
+    key: Key | None = None
+    lease_s: Annotated[float, Meta(gt=0, le=31_536_000)] | None = None
+    log_bytes: LogBytes = 4 << 20
+    remove: bool = False
+
+
+class SessionList(Params):
+    labels: Labels | None = None
+    state: Literal["running", "exited"] | None = None
+
+
+class SessionGet(Params):
+    session: SessionRef
+
+
+class SessionRename(Params):
+    session: SessionRef
+    name: Name
+
+
+class SessionResize(Params):
+    session: SessionRef
+    rows: Rows
+    cols: Rows
+
+
+class SessionSignal(Params):
+    session: SessionRef
+    signal: str | int
+
+
+class SessionClose(Params):
+    session: SessionRef
+    grace_s: Seconds = 2.0
+
+
+class Precondition(Params):
+    """Checked and acted on in one turn: what is not met leaves the session untouched."""
+
+    offset: Offset | None = None
+    echo: bool | None = None
+    at_prompt: bool | None = None
+    foreground: str | None = None
+
+
+class _Typing(Params):
+    session: SessionRef
+    key: Key | None = None
+    if_: Precondition | None = field(default=None, name="if")
+
+
+class SessionSendText(_Typing):
+    text: str
+    enter: bool = False
+
+
+class SessionSendKeys(_Typing):
+    keys: Annotated[list[str], Meta(max_length=10_000)]
+
+
+class SessionPaste(_Typing):
+    text: str
+
+
+class SessionSendBytes(_Typing):
+    data_b64: str
+
+
+class Accepted(Struct):
+    """`accepted_bytes` are stored and will be typed, crashes of the daemon included; `offset` is the output's end then."""
+
+    accepted_bytes: int
+    offset: int
+
+
+class SessionRead(Params):
+    session: SessionRef
+    from_offset: Offset | None = None
+    max_bytes: Annotated[int, Meta(ge=1, le=4 << 20)] = 65536
+    wait_s: Annotated[float, Meta(ge=0, le=3600)] = 0.0
+    format: Literal["b64", "text"] = "b64"
+
+
+class Output(Struct, kw_only=True, omit_defaults=True):
+    """A run of output. `silent` lists its parts that a silent coprocess kept from the screen; `eof`: none will follow."""
+
+    offset: int
+    next_offset: int
+    lost_bytes: int
+    silent: list[tuple[int, int]]
+    eof: bool
+    data_b64: str | None = None
+    text: str | None = None
+
+
+class Paused(Struct):
+    """Why a session's output is not being read, and what holds it (a coprocess's id)."""
+
+    why: str
+    by: str
+
+
+class Foreground(Struct):
+    """The process group in front on the terminal."""
+
+    pid: int
+    argv: list[str]
+
+
+class Session(Struct, kw_only=True):
+    id: str
+    name: str
+    argv: list[str]
+    pid: int | None
+    state: Literal["running", "exited"]
+    exit_status: int | None
+    signal: str | None
+    rows: int
+    cols: int
+    cwd: str
+    title: str
+    tty: str
+    created_at: float
+    ended_at: float | None
+    epoch: str
+    output_offset: int
+    retained_from: int
+    log_bytes: int
+    input_bytes: int
+    clients: list[dict[str, Any]]
+    paused: Paused | None
+    coprocess: Coprocess | None
+    observers: int
+    variables: dict[str, str]
+    labels: dict[str, str]
+    foreground: Foreground | None
+    activity: Literal["at_prompt", "running", "awaiting_input"] | None
+
+
+# -- events ---------------------------------------------------------------------------------------------------------
+
+
+class EventsSubscribe(Params):
+    types: list[str] | None = None
+    session: SessionRef | None = None
+    since_seq: Offset | None = None
+    epoch: str | None = None
+
+
+class EventsUnsubscribe(Params):
+    subscription: str
+
+
+class Subscription(Struct):
+    """`seq` is the number of the last event before the subscription began; `epoch` one life of the numbering."""
+
+    subscription: str
+    seq: int
+    epoch: str
+
+
+# -- the daemon -----------------------------------------------------------------------------------------------------
+
+
+class ProtocolRange(Struct):
+    min: int
+    max: int
+
+
+class DaemonInfo(Struct, kw_only=True):
+    pid: int
+    keeper_pid: int
+    screen_pid: int | None
+    version: str
+    python: str
+    protocol: ProtocolRange
+    uptime_s: float
+    socket: str
+    log: str
+    sessions: int
+    coprocesses: int
+    limits: dict[str, float]
+    platform: dict[str, bool]
+
+
+class DaemonShutdown(Params):
+    sessions: bool = False
+
+
+class ShutdownReport(Struct):
+    """`sessions` wait with the keeper (or were ended)."""
+
+    sessions: int

@@ -24,7 +24,7 @@ Labels = Annotated[dict[str, str], Meta(max_length=100)]
 LogBytes = Annotated[int, Meta(ge=64 << 10, le=1 << 30)]
 
 
-class Params(Struct, kw_only=True, forbid_unknown_fields=True):
+class Params(Struct, forbid_unknown_fields=True):
     """Base of all params."""
 
 
@@ -35,7 +35,7 @@ class Nothing(Struct):
 # -- coprocesses ----------------------------------------------------------------------------------------------------
 
 
-class CoprocessSpec(Params):
+class CoprocessSpec(Params, kw_only=True):
     """What to run as a coprocess: `command` goes through /bin/sh, `argv` does not; one of them is given."""
 
     command: Annotated[str, Meta(min_length=1, max_length=128 << 10)] | None = None
@@ -50,11 +50,11 @@ class CoprocessSpec(Params):
     name: Name | None = None
 
 
-class CoprocessRun(CoprocessSpec):
+class CoprocessRun(CoprocessSpec, kw_only=True):
     session: SessionRef
 
 
-class CoprocessStop(Params):
+class CoprocessStop(Params, kw_only=True):
     session: SessionRef
     name: Name | None = None
     grace_s: Seconds = 2.0
@@ -64,16 +64,16 @@ class Stopped(Struct):
     stopped: bool
 
 
-class CoprocessGet(Params):
+class CoprocessGet(Params, kw_only=True):
     session: SessionRef
 
 
-class CoprocessList(Params):
+class CoprocessList(Params, kw_only=True):
     session: SessionRef | None = None
 
 
 CoprocessState = Literal["starting", "running", "ended"]
-EndReason = Literal["exited", "stdout_closed", "stopped", "stalled", "not_reading", "lagged", "session_ended", "spawn_failed"]
+EndReason = Literal["exited", "stdout_closed", "stopped", "stalled", "not_reading", "session_ended", "spawn_failed"]
 
 
 class Coprocess(Struct, kw_only=True):
@@ -107,7 +107,7 @@ class Coprocess(Struct, kw_only=True):
 # -- sessions -------------------------------------------------------------------------------------------------------
 
 
-class SessionCreate(Params):
+class SessionCreate(Params, kw_only=True):
     """`argv` runs as it is, `shell` through /bin/sh -c; with neither the user's shell runs as a login shell."""
 
     argv: Argv | None = None
@@ -126,37 +126,37 @@ class SessionCreate(Params):
     remove: bool = False
 
 
-class SessionList(Params):
+class SessionList(Params, kw_only=True):
     labels: Labels | None = None
     state: Literal["running", "exited"] | None = None
 
 
-class SessionGet(Params):
+class SessionGet(Params, kw_only=True):
     session: SessionRef
 
 
-class SessionRename(Params):
+class SessionRename(Params, kw_only=True):
     session: SessionRef
     name: Name
 
 
-class SessionResize(Params):
+class SessionResize(Params, kw_only=True):
     session: SessionRef
     rows: Rows
     cols: Rows
 
 
-class SessionSignal(Params):
+class SessionSignal(Params, kw_only=True):
     session: SessionRef
     signal: str | int
 
 
-class SessionClose(Params):
+class SessionClose(Params, kw_only=True):
     session: SessionRef
     grace_s: Seconds = 2.0
 
 
-class Precondition(Params):
+class Precondition(Params, kw_only=True):
     """Checked and acted on in one turn: what is not met leaves the session untouched."""
 
     offset: Offset | None = None
@@ -165,26 +165,26 @@ class Precondition(Params):
     foreground: str | None = None
 
 
-class _Typing(Params):
+class _Typing(Params, kw_only=True):
     session: SessionRef
     key: Key | None = None
     if_: Precondition | None = field(default=None, name="if")
 
 
-class SessionSendText(_Typing):
+class SessionSendText(_Typing, kw_only=True):
     text: str
     enter: bool = False
 
 
-class SessionSendKeys(_Typing):
+class SessionSendKeys(_Typing, kw_only=True):
     keys: Annotated[list[str], Meta(max_length=10_000)]
 
 
-class SessionPaste(_Typing):
+class SessionPaste(_Typing, kw_only=True):
     text: str
 
 
-class SessionSendBytes(_Typing):
+class SessionSendBytes(_Typing, kw_only=True):
     data_b64: str
 
 
@@ -195,7 +195,7 @@ class Accepted(Struct):
     offset: int
 
 
-class SessionRead(Params):
+class SessionRead(Params, kw_only=True):
     session: SessionRef
     from_offset: Offset | None = None
     max_bytes: Annotated[int, Meta(ge=1, le=4 << 20)] = 65536
@@ -262,14 +262,14 @@ class Session(Struct, kw_only=True):
 # -- events ---------------------------------------------------------------------------------------------------------
 
 
-class EventsSubscribe(Params):
+class EventsSubscribe(Params, kw_only=True):
     types: list[str] | None = None
     session: SessionRef | None = None
     since_seq: Offset | None = None
     epoch: str | None = None
 
 
-class EventsUnsubscribe(Params):
+class EventsUnsubscribe(Params, kw_only=True):
     subscription: str
 
 
@@ -305,7 +305,7 @@ class DaemonInfo(Struct, kw_only=True):
     platform: dict[str, bool]
 
 
-class DaemonShutdown(Params):
+class DaemonShutdown(Params, kw_only=True):
     sessions: bool = False
 
 

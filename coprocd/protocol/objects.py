@@ -36,12 +36,16 @@ class Nothing(Struct):
 
 
 class CoprocessSpec(Params, kw_only=True):
-    """What to run as a coprocess: `command` goes through /bin/sh, `argv` does not; one of them is given."""
+    """What to run as a coprocess: `command` goes through /bin/sh, `argv` does not; one of them is given.
+
+    `from` is `now`, `line` (the first byte of the line that is not ended yet), an offset still retained, or `question`: where
+    the job waits for a line of input and nothing was typed since it asked, the line it asked with, else `now`.
+    """
 
     command: Annotated[str, Meta(min_length=1, max_length=128 << 10)] | None = None
     argv: Argv | None = None
     silent: bool = False
-    from_: Literal["now", "line"] | Offset = field(default="now", name="from")
+    from_: Literal["now", "line", "question"] | Offset = field(default="now", name="from")
     env: Env = {}
     cwd: str | None = None
     on_stall: Literal["end", "wait"] = "end"

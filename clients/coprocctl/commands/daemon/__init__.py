@@ -1,0 +1,1 @@
+"""The commands `coprocctl daemon …`, one file each."""

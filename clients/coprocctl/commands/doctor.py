@@ -1,0 +1,266 @@
+"""`coprocctl doctor`: what is there, what is missing, and what to do about it. Works without a daemon, and starts none."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import resource
+import stat
+import sys
+from collections import namedtuple
+
+from coprocctl.arguments import socket_path
+from coprocctl.connection import PROTOCOL, Connection
+from coprocctl.exits import EXIT_FAILED, Failure, NoDaemon
+from coprocctl.format import age, escaped, size
+from coprocctl.output import coloured, print_json
+from coprocd import __version__
+from coprocd.protocol import places
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# state: "ok" | "warn" | "fail". remedy: what to do about a warning or a failure, else "".
+Check = namedtuple("Check", "state subject said remedy", defaults=("",))
+
+COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
+SOCKET_PATH_MAX = 107 - len(".keeper")  # sun_path holds 108 bytes with its NUL (unix(7)), on other systems 104
+FILES_A_SESSION = 16  # in keeper and daemon: master, log, state, pidfd, pipes
+REQUIRED = ("aiohttp", "jsonrpcserver", "msgspec", "ptyprocess")
+ANSWER_TIMEOUT_S = 5.0
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = "Exits with 1 when something fails. Attach its output to a bug report: it holds no session's text."
+
+
+def run(args: argparse.Namespace) -> int:
+    socket = socket_path(args)
+    found = [*versions(), *daemon(socket), *locations(socket), *limits(), *features()]
+    if args.json:
+        print_json([check._asdict() for check in found])
+    else:
+        widest = max(len(check.subject) for check in found)
+        for check in found:
+            print(f"{coloured(check.state.ljust(4), COLOURS[check.state])}  {check.subject.ljust(widest)}  {escaped(check.said)}")
+            if check.remedy:
+                print(f"{'':4}  {'':{widest}}  → {escaped(check.remedy)}")
+    return EXIT_FAILED if any(check.state == "fail" for check in found) else 0
+
+
+def versions() -> Iterator[Check]:
+    """This command, Python, the libraries that the daemon needs, and the system."""
+    yield Check("ok", "coprocctl", f"{__version__}, protocol {PROTOCOL}, {os.path.dirname(os.path.dirname(os.path.abspath(__file__)))}")
+    yield Check("ok", "python", f"{platform.python_version()}, {sys.executable}")
+    from importlib.metadata import PackageNotFoundError, version
+
+    there, missing = [], []
+    for package in REQUIRED:
+        try:
+            there.append(f"{package} {version(package)}")
+        except PackageNotFoundError:
+            missing.append(package)
+    if missing:
+        yield Check("fail", "libraries", f"missing: {', '.join(missing)}", "install coprocd again: pip install coprocd")
+    else:
+        yield Check("ok", "libraries", ", ".join(there))
+    system = os.uname()
+    if sys.platform == "linux":
+        yield Check("ok", "system", f"{system.sysname} {system.release}, {system.machine}")
+    else:
+        yield Check("warn", "system", f"{system.sysname} {system.release}, {system.machine}", "Linux is what coprocd is tested on")
+
+
+def daemon(socket: str) -> Iterator[Check]:
+    """The daemon, whether it is ours, and of our version."""
+    try:
+        with Connection(socket, ANSWER_TIMEOUT_S) as connection:
+            info = connection.call("daemon.info", timeout_s=ANSWER_TIMEOUT_S, again=False)
+    except NoDaemon as failure:
+        if failure.message.startswith("no daemon runs"):
+            yield Check("ok", "daemon", "not running; coprocctl new starts it")
+        else:
+            yield Check(
+                "fail", "daemon", failure.message, "another user's, or without permission: choose a place with $COPROCD_RUNTIME_DIR"
+            )
+        return
+    except Failure as failure:
+        yield Check("fail", "daemon", failure.message, "coprocctl daemon restart; if that does not help, coprocctl daemon logs")
+        return
+    said = f"{info['version']}, pid {info['pid']}, keeper {info['keeper_pid']}, up {age(info['uptime_s'])}, {info['sessions']} sessions"
+    if not info["protocol"]["min"] <= PROTOCOL <= info["protocol"]["max"]:
+        older = "coprocctl" if info["protocol"]["min"] > PROTOCOL else "the daemon"
+        yield Check(
+            "fail", "daemon", f"{said}; it speaks protocol {info['protocol']['min']} to {info['protocol']['max']}", f"upgrade {older}"
+        )
+    elif info["version"] != __version__:
+        yield Check(
+            "warn",
+            "daemon",
+            f"{said}; this command is {__version__}",
+            "coprocctl daemon restart puts the installed one in its place; sessions live on",
+        )
+    else:
+        yield Check("ok", "daemon", said)
+
+
+def locations(socket: str) -> Iterator[Check]:
+    """Directories and sockets: where they are, whose, and with which mode."""
+    directory = os.path.dirname(socket)
+    yield _private("runtime dir", directory)
+    if not os.environ.get("XDG_RUNTIME_DIR") and not os.environ.get("COPROCD_RUNTIME_DIR") and directory.startswith("/tmp/"):
+        yield Check(
+            "warn",
+            "runtime dir",
+            "$XDG_RUNTIME_DIR is not set, so it is in /tmp",
+            "log in through logind, or set $XDG_RUNTIME_DIR or $COPROCD_RUNTIME_DIR in every shell",
+        )
+    length = len(os.fsencode(socket))
+    if length > SOCKET_PATH_MAX:
+        yield Check(
+            "fail", "socket", f"{socket}: {length} bytes, of at most {SOCKET_PATH_MAX}", "choose a shorter place with $COPROCD_RUNTIME_DIR"
+        )
+    elif os.path.exists(socket):
+        mode = stat.S_IMODE(os.stat(socket).st_mode)
+        yield Check(
+            "ok" if not mode & 0o077 else "fail", "socket", f"{socket}, mode {mode:04o}", f"chmod 600 {socket}" if mode & 0o077 else ""
+        )
+    else:
+        yield Check("ok", "socket", f"{socket}, not there yet")
+    yield _writable("log", places.log_path())
+    config = places.config_path()
+    if not os.path.exists(config):
+        yield Check("ok", "settings", f"{config}, not there: all as shipped")
+    else:
+        yield _settings(config)
+
+
+def _private(subject: str, path: str) -> Check:
+    """A directory that must be ours alone."""
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        return Check("ok", subject, f"{path}, not there yet")
+    except OSError as error:
+        return Check("fail", subject, f"{path}: {error.strerror}", "choose another with $COPROCD_RUNTIME_DIR")
+    mode = stat.S_IMODE(found.st_mode)
+    if not stat.S_ISDIR(found.st_mode):
+        return Check("fail", subject, f"{path} is no directory", "remove it, or choose another with $COPROCD_RUNTIME_DIR")
+    if found.st_uid != os.getuid():
+        return Check("fail", subject, f"{path} belongs to user {found.st_uid}", "choose another with $COPROCD_RUNTIME_DIR")
+    if mode & 0o077:
+        return Check("fail", subject, f"{path}, mode {mode:04o}: others can reach it", f"chmod 700 {path}")
+    return Check("ok", subject, f"{path}, mode {mode:04o}")
+
+
+def _writable(subject: str, path: str) -> Check:
+    """A file that we append to, or the first directory above it that exists."""
+    if os.path.exists(path):
+        if os.access(path, os.W_OK):
+            return Check("ok", subject, f"{path}, {size(os.path.getsize(path))}")
+        return Check("fail", subject, f"{path} cannot be written", "set $XDG_STATE_HOME to a place of yours")
+    above = os.path.dirname(path)
+    while not os.path.exists(above):
+        above = os.path.dirname(above)
+    if os.access(above, os.W_OK | os.X_OK):
+        return Check("ok", subject, f"{path}, not there yet")
+    return Check("fail", subject, f"{path} cannot be made: {above} cannot be written", "set $XDG_STATE_HOME to a place of yours")
+
+
+def _settings(path: str) -> Check:
+    """Whether the settings can be read at all; what they say is the daemon's to judge."""
+    import tomllib
+
+    try:
+        with open(path, "rb") as file:
+            tomllib.load(file)
+    except OSError as error:
+        return Check("fail", "settings", f"{path}: {error.strerror}", "make it readable")
+    except ValueError as error:  # no TOML, or no UTF-8
+        return Check("fail", "settings", f"{path}: {error}", "correct that line")
+    return Check("ok", "settings", path)
+
+
+def limits() -> Iterator[Check]:
+    """What bounds the number of sessions."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    shown = "unlimited" if hard == resource.RLIM_INFINITY else str(hard)
+    room = 1 << 20 if hard == resource.RLIM_INFINITY else hard // FILES_A_SESSION
+    said = f"{soft} soft, {shown} hard: room for about {room} sessions"
+    if room < 64:
+        yield Check("warn", "open files", said, "raise the hard limit: LimitNOFILE= in the unit, or nofile in /etc/security/limits.conf")
+    else:
+        yield Check("ok", "open files", said)
+    used, most = _number("/proc/sys/kernel/pty/nr"), _number("/proc/sys/kernel/pty/max")
+    if used is not None and most is not None:
+        full = used > most * 0.9
+        yield Check("warn" if full else "ok", "terminals", f"{used} of {most} in use", "sysctl kernel.pty.max=8192" if full else "")
+    pages = _number("/proc/sys/fs/pipe-user-pages-soft")
+    if pages is not None:
+        few = 0 < pages < 4096
+        said = "no limit" if pages == 0 else f"{pages} pages: {pages // 16} pipes of full size"
+        yield Check("warn" if few else "ok", "pipe pages", said, "sysctl fs.pipe-user-pages-soft=16384" if few else "")
+
+
+def features() -> Iterator[Check]:
+    """What the platform can do, tried and not only looked up."""
+    for name, attempt, without in (
+        ("memfd_create", _try_memfd, "logs are plain files in the runtime directory"),
+        ("pidfd_open", _try_pidfd, "ends of processes are polled for"),
+        ("splice", _try_splice, "a crash of the daemon may lose the bytes it was just reading"),
+    ):
+        try:
+            attempt()
+        except (AttributeError, OSError) as error:
+            yield Check(
+                "warn",
+                name,
+                f"not here ({getattr(error, 'strerror', None) or 'this Python lacks it'}): {without}",
+                "Linux 5.10 or newer, and Python 3.11 built for it, have it",
+            )
+        else:
+            yield Check("ok", name, "works")
+    try:
+        for fd in os.openpty():
+            os.close(fd)
+    except OSError as error:
+        yield Check("fail", "pty", f"no terminal can be made: {error.strerror}", "mount devpts on /dev/pts; see terminals above")
+    else:
+        yield Check("ok", "pty", "works")
+    for shell in dict.fromkeys(("/bin/sh", os.environ.get("SHELL") or "/bin/sh")):
+        there = os.access(shell, os.X_OK)
+        yield Check(
+            "ok" if there else "fail", "shell", shell if there else f"{shell} cannot be run", "" if there else "set $SHELL to one that can"
+        )
+
+
+def _try_memfd() -> None:
+    os.close(os.memfd_create("coprocctl-doctor", os.MFD_CLOEXEC))
+
+
+def _try_pidfd() -> None:
+    os.close(os.pidfd_open(os.getpid()))
+
+
+def _try_splice() -> None:
+    """From one pipe to another, as the daemon does with what a session prints."""
+    splice = os.splice
+    fds = [*os.pipe(), *os.pipe()]
+    try:
+        os.write(fds[1], b"x")
+        if splice(fds[0], fds[3], 1) != 1:
+            raise OSError(0, "nothing was moved")
+    finally:
+        for fd in fds:
+            os.close(fd)
+
+
+def _number(path: str) -> int | None:
+    """What a file of /proc/sys holds; None where it is not to be had."""
+    try:
+        with open(path) as file:
+            return int(file.read())
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,71 @@
+"""`coprocctl events`: what happens, one line an event."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from coprocctl.arguments import completes, count, session_reference, socket_path
+from coprocctl.connection import Connection
+from coprocctl.exits import ConnectionLost
+from coprocctl.format import escaped, moment
+from coprocctl.output import coloured
+from coprocd.protocol.methods import EVENT_TYPES
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+COMMON = ("seq", "epoch", "time", "type", "session")
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = "types:\n" + "\n".join(f"  {name:<18}  {text}" for name, text in EVENT_TYPES.items()) + "\n"
+    completes(parser.add_argument("--types", metavar="TYPE,…", help="only these, separated by commas"), list(EVENT_TYPES))
+    completes(parser.add_argument("--session", metavar="SESSION", type=session_reference, help="only this session's"), "session")
+    parser.add_argument("--since", metavar="SEQ", type=count, help="begin after this event, as far as they are kept")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints until interrupted. After a restart of the daemon it goes on where it was."""
+    params: dict[str, Any] = {}
+    if args.types:
+        params["types"] = [name for name in args.types.replace(" ", "").split(",") if name]
+    if args.session:
+        params["session"] = args.session
+    if args.since is not None:
+        params["since_seq"] = args.since
+    with Connection(socket_path(args)) as connection:
+        subscription = connection.call("events.subscribe", params)
+        params["epoch"] = subscription["epoch"]
+        params["since_seq"] = args.since if args.since is not None else subscription["seq"]
+        while True:
+            try:
+                for message in connection.notifications("event"):
+                    event = message["result"]
+                    params["since_seq"] = event["seq"]
+                    sys.stdout.write(line(event, args.json) + "\n")
+                    sys.stdout.flush()
+            except ConnectionLost:
+                connection.reconnect()
+                connection.call("events.subscribe", params)
+
+
+def line(event: dict[str, Any], as_json: bool) -> str:
+    """An event as one line: time, type, session, and what else it carries."""
+    if as_json:
+        import json
+
+        return json.dumps(event, separators=(",", ":"))
+    rest = " ".join(f"{key}={value_of(value)}" for key, value in event.items() if key not in COMMON and value is not None)
+    text = f"{moment(event['time'])}  {event['seq']:>6}  {coloured(escaped(event['type']).ljust(18), 'cyan')}  {escaped(event.get('session') or '-')}"
+    return f"{text}  {rest}".rstrip()
+
+
+def value_of(value: object) -> str:
+    """A value of an event, escaped; quoted where it is a text with blanks."""
+    import json
+
+    if isinstance(value, str) and value and " " not in value:
+        return escaped(value)
+    return escaped(json.dumps(value, ensure_ascii=False))

@@ -1,0 +1,109 @@
+"""`coprocctl new`: a session, with its environment, size and, if asked for, a coprocess that sees its first byte."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from coprocctl.arguments import byte_count, completes, pair, seconds, socket_path, terminal_size
+from coprocctl.exits import EXIT_USAGE, Failure
+from coprocctl.format import escaped
+from coprocctl.output import note, print_json
+from coprocctl.start import connect_or_start
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+EPILOG = """\
+Without ARGV the session runs your shell, as a login shell. Its environment is this command's, without what
+describes the terminal around it, with --env laid over. The daemon is started when none runs.
+
+examples:
+  coprocctl new --name build -- make -j8
+  coprocctl new --name chat --coprocess ./answer.py -- sh -c 'echo "Are you there?"; read a; echo "got: $a"'
+"""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = EPILOG
+    completes(parser.add_argument("argv", metavar="ARGV", nargs="*", help="what to run; put -- before it"), "file")
+    parser.add_argument("-n", "--name", help="the session's name; default: one that the daemon makes up")
+    parser.add_argument("-d", "--detached", action="store_true", help="print the id and do not attach")
+    completes(parser.add_argument("--cwd", metavar="DIR", help="where it starts; default: here"), "directory")
+    parser.add_argument(
+        "--env", metavar="K=V", type=pair, action="append", default=[], help="a variable of its environment; may be repeated"
+    )
+    parser.add_argument("--size", metavar="ROWSxCOLS", type=terminal_size, help="default: this terminal's, else 24x80")
+    parser.add_argument("--coprocess", metavar="CMD", help="a coprocess (/bin/sh -c) that sees its output from the first byte")
+    parser.add_argument("--silent", action="store_true", help="the coprocess is silent: the screen shows nothing while it runs")
+    parser.add_argument("--label", metavar="K=V", type=pair, action="append", default=[], help="a label, for programs; may be repeated")
+    parser.add_argument("--key", help="the same key again gives the same session, and no second one")
+    parser.add_argument("--lease", metavar="SECONDS", type=seconds, help="close it when the lease is not renewed in time")
+    parser.add_argument("--remove", action="store_true", help="drop it, log and all, when it exits")
+    parser.add_argument("--log-bytes", metavar="SIZE", type=byte_count, help="how much of its output is kept; default: 4M")
+
+
+def run(args: argparse.Namespace) -> int:
+    params = parameters(args)
+    connection, _ = connect_or_start(socket_path(args))
+    with connection:
+        # Under a key, ours if not the user's, a start that is asked for twice happens once.
+        session = connection.call("session.create", params, again=True)
+    if args.json:
+        print_json(session)
+    else:
+        print(escaped(session["id"]))
+    return 0
+
+
+def parameters(args: argparse.Namespace) -> dict[str, Any]:
+    """The params of `session.create`."""
+    from coprocctl.environment import session_environment
+
+    if args.silent and not args.coprocess:
+        raise Failure("--silent says how the coprocess runs: it needs --coprocess CMD", EXIT_USAGE, "usage")
+    env, left_out = session_environment(args.env)
+    if left_out:
+        note(f"left out of the environment, not being UTF-8: {escaped(', '.join(left_out))}")
+    rows, cols = args.size or _size_here()
+    params: dict[str, Any] = {
+        "env": env,
+        "clear_env": True,
+        "cwd": os.path.abspath(args.cwd) if args.cwd else _cwd(),
+        "rows": rows,
+        "cols": cols,
+        "key": args.key or f"coprocctl-{os.urandom(12).hex()}",
+    }
+    if args.argv:
+        params["argv"] = args.argv
+    if args.name:
+        params["name"] = args.name
+    if args.coprocess:
+        params["coprocess"] = {"command": args.coprocess, "silent": args.silent}
+    if args.label:
+        params["labels"] = dict(args.label)
+    if args.lease is not None:
+        params["lease_s"] = args.lease
+    if args.log_bytes is not None:
+        params["log_bytes"] = args.log_bytes
+    if args.remove:
+        params["remove"] = True
+    return params
+
+
+def _size_here() -> tuple[int, int]:
+    """The size of the terminal that stdout is, else 24x80."""
+    try:
+        size = os.get_terminal_size(sys.stdout.fileno())
+    except (OSError, ValueError):
+        return 24, 80
+    return size.lines or 24, size.columns or 80
+
+
+def _cwd() -> str:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        raise Failure("the current directory is gone; choose one with --cwd") from None

@@ -1,0 +1,52 @@
+"""`coprocd`: the daemon's command. The keeper starts it; `coprocctl daemon start` is how a person does."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import resource
+import sys
+from collections.abc import Callable
+
+from coprocd import __version__
+from coprocd.daemon import Daemon
+from coprocd.protocol import places
+from coprocd.protocol.errors import CoprocdError
+from coprocd.settings import Settings, load
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="coprocd", description="The daemon of coprocd. Start it with `coprocctl daemon start`.")
+    parser.add_argument("--socket", default=places.socket_path(), help="where to serve (default: %(default)s)")
+    parser.add_argument("--status-fd", type=int, help="where to write READY, or why it did not start")
+    parser.add_argument("--version", action="version", version=f"coprocd {__version__}")
+    args = parser.parse_args()
+    logging.basicConfig(format="%(asctime)s %(name)s[%(process)d] %(levelname)s %(message)s", level=logging.INFO)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    if args.status_fd is not None:
+        os.set_inheritable(args.status_fd, False)
+
+    def tell(text: str) -> None:
+        if args.status_fd is not None:
+            os.write(args.status_fd, text.encode())
+            os.close(args.status_fd)
+
+    try:
+        settings = load(places.config_path())
+        asyncio.run(_serve(settings, os.path.abspath(args.socket), lambda: tell("READY\n")))
+    except (CoprocdError, OSError) as error:
+        print(error, file=sys.stderr)
+        tell(f"{error}\n")
+        return 1
+    return 0
+
+
+async def _serve(settings: Settings, socket_path: str, on_ready: Callable[[], None]) -> None:
+    await Daemon(settings, socket_path).serve(on_ready)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

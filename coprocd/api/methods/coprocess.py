@@ -1,0 +1,48 @@
+"""`coprocess.*`: the jobs that read what a session prints and type back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from coprocd.api.call import Call
+from coprocd.protocol import objects
+from coprocd.protocol.errors import CoprocdError
+
+if TYPE_CHECKING:
+    from coprocd.runtime.session import Session
+
+
+async def run(call: Call, params: objects.CoprocessRun) -> objects.Coprocess:
+    coprocess = await _session(call, params.session).run_coprocess(params)
+    return coprocess.describe()
+
+
+async def stop(call: Call, params: objects.CoprocessStop) -> objects.Stopped:
+    session = _session(call, params.session)
+    running = [c for c in session.coprocesses if c.running]
+    if params.name is None:
+        found = next((c for c in running if c.record.input), None)
+    else:
+        found = next((c for c in running if params.name in (c.record.name, c.record.id)), None)
+    if found is None:
+        which = "no coprocess that types runs" if params.name is None else f"no coprocess named {params.name!r} runs"
+        raise CoprocdError("no_coprocess", f"{which} in session {session.record.name}; coprocctl coprocess --all shows those there are")
+    await found.stop(params.grace_s)
+    return objects.Stopped(True)
+
+
+async def get(call: Call, params: objects.CoprocessGet) -> objects.Coprocess | None:
+    session = _session(call, params.session)
+    found = session.coprocess or next((c for c in reversed(session.coprocesses) if c.record.input), None)
+    return found.describe() if found is not None else None
+
+
+async def list(call: Call, params: objects.CoprocessList) -> Sequence[objects.Coprocess]:
+    sessions = call.daemon.sessions if params.session is None else [_session(call, params.session)]
+    return [coprocess.describe() for session in sessions for coprocess in session.coprocesses]
+
+
+def _session(call: Call, ref: str) -> Session:
+    session: Session = call.daemon.sessions.resolve(ref)
+    return session

@@ -1,0 +1,118 @@
+"""`session.*`: sessions, what they print and what is typed into them."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import signal as signals
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from coprocd.api.call import Call
+from coprocd.core import keys
+from coprocd.core.paste import paste as pasted
+from coprocd.protocol import objects
+from coprocd.protocol.errors import CoprocdError
+from coprocd.runtime.reading import read_output
+
+if TYPE_CHECKING:
+    from coprocd.runtime.session import Session
+
+
+async def create(call: Call, params: objects.SessionCreate) -> objects.Session:
+    session = await call.daemon.sessions.create(params)
+    return _describe(session)
+
+
+async def list(call: Call, params: objects.SessionList) -> Sequence[objects.Session]:
+    return [session.describe() for session in call.daemon.sessions.select(params.labels, params.state)]
+
+
+async def get(call: Call, params: objects.SessionGet) -> objects.Session:
+    return _describe(_session(call, params.session))
+
+
+async def renew(call: Call, params: objects.SessionGet) -> objects.Session:
+    session = _session(call, params.session)
+    call.daemon.sessions.renew(session)
+    return _describe(session)
+
+
+async def rename(call: Call, params: objects.SessionRename) -> objects.Session:
+    session = _session(call, params.session)
+    call.daemon.sessions.rename(session, params.name)
+    return _describe(session)
+
+
+async def resize(call: Call, params: objects.SessionResize) -> objects.Session:
+    session = _running(call, params.session)
+    session.resize(params.rows, params.cols)
+    return _describe(session)
+
+
+async def signal(call: Call, params: objects.SessionSignal) -> objects.Session:
+    session = _running(call, params.session)
+    await session.signal(_signal_number(params.signal))
+    return _describe(session)
+
+
+async def close(call: Call, params: objects.SessionClose) -> objects.Session:
+    result: objects.Session = await call.daemon.sessions.close(_session(call, params.session), params.grace_s)
+    return result
+
+
+async def send_text(call: Call, params: objects.SessionSendText) -> objects.Accepted:
+    data = params.text.encode() + (b"\r" if params.enter else b"")
+    return _running(call, params.session, params.key).typing.type(data, "send_text", params.key, params.if_)
+
+
+async def send_keys(call: Call, params: objects.SessionSendKeys) -> objects.Accepted:
+    session = _running(call, params.session, params.key)
+    data = keys.encode(params.keys, session.log.modes().application_cursor)
+    return session.typing.type(data, "send_keys", params.key, params.if_)
+
+
+async def paste(call: Call, params: objects.SessionPaste) -> objects.Accepted:
+    session = _running(call, params.session, params.key)
+    data = pasted(params.text, session.log.modes().bracketed_paste)
+    return session.typing.type(data, "paste", params.key, params.if_)
+
+
+async def send_bytes(call: Call, params: objects.SessionSendBytes) -> objects.Accepted:
+    try:
+        data = base64.b64decode(params.data_b64, validate=True)
+    except binascii.Error as error:
+        raise CoprocdError("invalid_params", f"data_b64 is not base64: {error}") from error
+    return _running(call, params.session, params.key).typing.type(data, "send_bytes", params.key, params.if_)
+
+
+async def read(call: Call, params: objects.SessionRead) -> objects.Output:
+    return await read_output(_session(call, params.session), params)
+
+
+def _session(call: Call, ref: str) -> Session:
+    session: Session = call.daemon.sessions.resolve(ref)
+    return session
+
+
+def _running(call: Call, ref: str, key: str | None = None) -> Session:
+    """The session, whose job must not have ended; with an idempotency key the answer may be remembered still."""
+    session = _session(call, ref)
+    if key is None and not session.connected:
+        raise session.exited_error()
+    return session
+
+
+def _describe(session: Session) -> objects.Session:
+    return session.describe()
+
+
+def _signal_number(signal: str | int) -> int:
+    """From `TERM`, `SIGTERM` or 15."""
+    try:
+        if isinstance(signal, str) and not signal.isdigit():
+            name = signal.upper()
+            return signals.Signals[name if name.startswith("SIG") else f"SIG{name}"]
+        return signals.Signals(int(signal))
+    except (KeyError, ValueError):
+        raise CoprocdError("invalid_params", f"there is no signal {signal!r}; give a name such as SIGINT or TERM, or a number") from None

@@ -1,0 +1,46 @@
+"""The first byte that is not white space tells a connection's framing: `{` or `[` newline-delimited JSON-RPC, anything else HTTP/1.1.
+
+No other byte can begin a JSON-RPC message, and neither can begin a request line (RFC 9112 §3).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import cast
+
+_WHITE_SPACE = b" \t\r\n"
+
+
+class Sniffer(asyncio.Protocol):
+    """A connection that has said nothing yet. It may stay so, holding no more than its descriptor."""
+
+    def __init__(
+        self,
+        lines: Callable[[asyncio.Transport], asyncio.Protocol],
+        http: Callable[[asyncio.Transport], asyncio.Protocol],
+        on_made: Callable[[asyncio.Transport], None],
+        on_lost: Callable[[asyncio.Transport], None],
+    ) -> None:
+        """`lines` and `http` make the protocol that goes on, whose own end is then its own to report."""
+        self._lines = lines
+        self._http = http
+        self._on_made = on_made
+        self._on_lost = on_lost
+        self._transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._on_made(self._transport)
+
+    def data_received(self, data: bytes) -> None:
+        data = data.lstrip(_WHITE_SPACE)
+        if not data:
+            return
+        protocol = (self._lines if data[:1] in (b"{", b"[") else self._http)(self._transport)
+        self._transport.set_protocol(protocol)
+        protocol.connection_made(self._transport)
+        protocol.data_received(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._on_lost(self._transport)

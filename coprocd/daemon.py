@@ -1,0 +1,130 @@
+"""The daemon: composition root. It puts the parts together, serves, and ends; all state is in segments that the keeper holds.
+
+Start: claim the socket → connect to the keeper → take over the intake and every session → serve → tell that it is ready.
+End (SIGTERM, `daemon.restart`, `daemon.shutdown`): accept no more → answer what is in progress → go. There is nothing to
+save: an end on purpose leaves just what SIGKILL leaves, and the next daemon takes it over in the same way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import platform
+import secrets
+import signal
+import socket
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from coprocd import __version__
+from coprocd.api.claim import Claim, claim_socket
+from coprocd.api.listener import Listener
+from coprocd.api.methods import handlers
+from coprocd.api.rpc import Dispatcher
+from coprocd.core.event_log import EventLog
+from coprocd.keeper.client import KeeperClient
+from coprocd.platform import memory, peer, pipes, processes
+from coprocd.protocol import objects, places
+from coprocd.runtime.context import Context
+from coprocd.runtime.intake import Intake
+from coprocd.runtime.sessions import Sessions
+from coprocd.settings import Settings
+
+log = logging.getLogger("coprocd.daemon")
+
+PROTOCOL = objects.ProtocolRange(1, 1)
+KEY = "daemon"
+"""The key of what belongs to no session: the listening socket, and the intake."""
+
+
+class Daemon:
+    """One daemon at `socket_path`. `serve` runs it; the rest is what its methods call."""
+
+    def __init__(self, settings: Settings, socket_path: str) -> None:
+        self.settings = settings
+        self.socket_path = socket_path
+        self.sessions: Sessions
+        self.events: EventLog
+        self._keeper: KeeperClient
+        self._started = time.monotonic()
+        self._ended = asyncio.Event()
+        self._unlink = False
+
+    async def serve(self, on_ready: Callable[[], None]) -> None:
+        """Serves until told to end; `on_ready` is called once calls are answered."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.end)
+        self._keeper = await KeeperClient.connect(places.keeper_socket_path(self.socket_path), self._on_exited, self._on_keeper_lost)
+        holdings, jobs = await self._keeper.holdings()
+        own = holdings.pop(KEY, {})
+        handed = own.pop("socket", None)
+        claim = claim_socket(self.socket_path, socket.socket(fileno=handed) if handed is not None else None)
+        await self._keeper.hold(KEY, {"socket": claim.socket.fileno()})
+        self.events = EventLog(
+            epoch=secrets.token_hex(8), clock=time.time, max_events=self.settings.events_most, max_bytes=self.settings.events_bytes
+        )
+        context = Context(self.settings, self._keeper, await self._intake(own), self.events, self.socket_path)
+        self.sessions = Sessions(context)
+        await self.sessions.recover(holdings, jobs)
+        listener = Listener(claim.socket, self, Dispatcher(handlers()))
+        await listener.start()
+        log.info("coprocd %s serves %s with %d sessions", __version__, self.socket_path, len(self.sessions))
+        on_ready()
+        await self._ended.wait()
+        await self._stop(listener, claim)
+
+    def end(self) -> None:
+        """Ends this daemon soon; sessions live on with the keeper."""
+        self._ended.set()
+
+    async def retire(self, sessions: bool) -> int:
+        """Prepares an end that no other daemon follows; with `sessions` all of them end first. How many there are."""
+        count = await self.sessions.close_all(self.settings.close_grace_s) if sessions else len(self.sessions)
+        self._unlink = True
+        await self._keeper.drop(KEY, "socket")
+        await self._keeper.retire(end=sessions)
+        return count
+
+    def describe(self) -> objects.DaemonInfo:
+        return objects.DaemonInfo(
+            pid=os.getpid(),
+            keeper_pid=self._keeper.pid,
+            screen_pid=None,
+            version=__version__,
+            python=platform.python_version(),
+            protocol=PROTOCOL,
+            uptime_s=time.monotonic() - self._started,
+            socket=self.socket_path,
+            log=places.log_path(),
+            sessions=len(self.sessions),
+            coprocesses=sum(c.running for session in self.sessions for c in session.coprocesses),
+            limits=msgspec.to_builtins(self.settings),
+            platform={"memfd": memory.AVAILABLE, "splice": pipes.AVAILABLE, "peer_uid": peer.AVAILABLE, "proc": processes.AVAILABLE},
+        )
+
+    async def _intake(self, own: dict[str, int]) -> Intake:
+        if "intake" in own:
+            return Intake.open(own["intake"], (own["intake_read"], own["intake_write"]))
+        intake = Intake.create()
+        await self._keeper.hold(
+            KEY, {"intake": intake.segment.fd, "intake_read": intake.pipe[0], "intake_write": intake.pipe[1]}
+        )
+        return intake
+
+    async def _stop(self, listener: Listener, claim: Claim) -> None:
+        log.info("ending with %d sessions", len(self.sessions))
+        await listener.close()
+        self._keeper.close()
+        claim.release(unlink=self._unlink)
+
+    def _on_exited(self, key: str, job: dict[str, Any]) -> None:
+        self.sessions.on_exited(key, job)
+
+    def _on_keeper_lost(self) -> None:
+        log.error("the keeper is gone; this daemon ends")
+        self.end()

@@ -1,0 +1,62 @@
+"""A record: a small value that outlives the daemon, written whole or not at all.
+
+Two copies stand side by side in a segment; each write goes to the older one. A copy counts when its checksum is right,
+and of two that count the one with the higher sequence number: so a daemon killed while it writes leaves the one before.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from typing import Generic, TypeVar
+
+import msgspec
+
+from coprocd.protocol.errors import CoprocdError
+
+_HEAD = struct.Struct("<QII")  # sequence, length, crc32
+
+Value = TypeVar("Value", bound=msgspec.Struct)
+
+
+class Record(Generic[Value]):
+    """The record of type `kind` in the two copies of `copy_bytes` each that begin at `base` of `fd`."""
+
+    def __init__(self, fd: int, base: int, copy_bytes: int, kind: type[Value]) -> None:
+        self._fd = fd
+        self._base = base
+        self._copy_bytes = copy_bytes
+        self._kind = kind
+        self._decoder = msgspec.json.Decoder(kind)
+        self._encoder = msgspec.json.Encoder()
+        self._sequence = 0
+
+    def write(self, value: Value) -> None:
+        """Stores `value`; `resource_exhausted` when it is too large, and then the one before stands."""
+        data = self._encoder.encode(value)
+        if len(data) > self._copy_bytes - _HEAD.size:
+            raise CoprocdError(
+                "resource_exhausted",
+                f"{self._kind.__name__} takes {len(data)} bytes and may take {self._copy_bytes - _HEAD.size}: give fewer or shorter arguments, variables and labels",
+            )
+        sequence = self._sequence + 1
+        try:
+            os.pwrite(self._fd, _HEAD.pack(sequence, len(data), zlib.crc32(data)) + data, self._place(sequence))
+        except OSError as error:
+            raise CoprocdError("resource_exhausted", f"no memory for a session's state: {error.strerror}; close sessions that have ended") from error
+        self._sequence = sequence
+
+    def read(self) -> Value | None:
+        """The newest whole value, or None when none was ever written."""
+        newest = b""
+        for place in (self._place(0), self._place(1)):
+            sequence, length, checksum = _HEAD.unpack(os.pread(self._fd, _HEAD.size, place))
+            if sequence > self._sequence and length <= self._copy_bytes - _HEAD.size:
+                data = os.pread(self._fd, length, place + _HEAD.size)
+                if zlib.crc32(data) == checksum:
+                    self._sequence, newest = sequence, data
+        return self._decoder.decode(newest) if newest else None
+
+    def _place(self, sequence: int) -> int:
+        return self._base + sequence % 2 * self._copy_bytes

@@ -1,0 +1,102 @@
+"""Typing into a session: what must hold before, what is remembered after, and what the terminal tells of its job.
+
+Checked and done in one turn of the loop, so that nothing changes in between; whole or not at all.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Literal
+
+from coprocd.platform import processes, terminal
+from coprocd.protocol.errors import CoprocdError
+from coprocd.protocol.objects import Accepted, Foreground, Precondition
+
+if TYPE_CHECKING:
+    from coprocd.runtime.session import Session
+
+_SHELLS = {"sh", "bash", "dash", "zsh", "fish", "ksh", "mksh", "ash", "busybox", "tcsh", "csh", "nu", "xonsh"}
+
+
+class Typing:
+    """The way in for all that is typed by request; a coprocess's stdout goes to the same queue."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def type(self, data: bytes, origin: str, key: str | None = None, condition: Precondition | None = None) -> Accepted:
+        """Accepts `data` whole, to be typed in order; with a `key` seen before nothing is typed and the first answer is given again."""
+        session = self._session
+        record = session.record
+        for known, _, accepted, offset in record.typed_keys:
+            if known == key:
+                return Accepted(accepted, offset)
+        if not session.running or session.master < 0:
+            raise session.exited_error()
+        if condition is not None:
+            self._require(condition)
+        session.input.check(data)
+        result = Accepted(len(data), session.log.end)
+        if key is not None:
+            # Recorded first, with the offset at which the bytes end: a key whose bytes did not get there counts for nothing.
+            record.typed_keys = record.typed_keys[1 - session.context.settings.idempotency_keys_most :]
+            record.typed_keys.append((key, session.input.ring.end + len(data), result.accepted_bytes, result.offset))
+            session.save()
+        if data:
+            session.input.put(data)
+            session.on_typed(origin, len(data))
+        return result
+
+    def recover(self) -> None:
+        """Forgets keys whose bytes a killed daemon did not get to accept."""
+        record = self._session.record
+        record.typed_keys = [entry for entry in record.typed_keys if entry[1] <= self._session.input.ring.end]
+
+    def foreground(self) -> Foreground | None:
+        """The process group in front on the terminal."""
+        session = self._session
+        group = terminal.foreground(session.master) if session.master >= 0 else None
+        return None if group is None else Foreground(group, processes.argv(group))
+
+    def activity(self, front: Foreground | None) -> Literal["at_prompt", "running", "awaiting_input"] | None:
+        """What the job does, as far as the system tells: a shell that edits a line or reads one is at its prompt."""
+        session = self._session
+        line = terminal.line(session.master) if session.master >= 0 else None
+        if front is None or line is None:
+            return None
+        reads = processes.reads_terminal(front.pid)
+        if front.pid == session.record.pid and _is_shell(front.argv) and (reads or not line.canonical):
+            return "at_prompt"
+        return "awaiting_input" if reads else "running"
+
+    def awaits_line(self) -> bool:
+        """Whether the job in front waits for a line to be typed: it asks, and does not edit as shells do."""
+        line = terminal.line(self._session.master) if self._session.master >= 0 else None
+        return line is not None and line.canonical and self.activity(self.foreground()) == "awaiting_input"
+
+    def _require(self, condition: Precondition) -> None:
+        """`precondition_failed`, naming what is not so."""
+        session = self._session
+        front = self.foreground()
+        line = terminal.line(session.master)
+        name = os.path.basename(front.argv[0]).lstrip("-") if front is not None and front.argv else None
+        stands = {
+            "offset": session.log.end,
+            "echo": None if line is None else line.echo,
+            "at_prompt": self.activity(front) == "at_prompt",
+            "foreground": name,
+        }
+        for what, found in stands.items():
+            wanted = getattr(condition, what)
+            if wanted is not None and wanted != found:
+                raise CoprocdError(
+                    "precondition_failed",
+                    f"{what} is {found!r}, not {wanted!r}; nothing was typed into session {session.record.name}",
+                    condition=what,
+                    wanted=wanted,
+                    found=found,
+                )
+
+
+def _is_shell(argv: list[str]) -> bool:
+    return bool(argv) and os.path.basename(argv[0]).lstrip("-") in _SHELLS and not any(arg == "-c" for arg in argv[1:2])

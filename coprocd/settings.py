@@ -1,0 +1,78 @@
+"""Settings: every limit with its unit and its reason, frozen once read.
+
+`[limits]` of config.toml holds any of them by name. A file that is broken is an error that says where.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from typing import Annotated
+
+import msgspec
+
+from coprocd.protocol.errors import CoprocdError
+
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+Count = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The limits of a daemon. `_s` are seconds, `_bytes` bytes."""
+
+    stall_timeout_s: Positive = 5.0
+    """A session and a coprocess that wait for each other this long are a deadlock: longer than any job takes to come back for its input."""
+
+    not_reading_s: Positive = 30.0
+    """A coprocess that holds its session up and takes nothing for so long never will."""
+
+    close_grace_s: Annotated[float, msgspec.Meta(ge=0)] = 2.0
+    """Between SIGTERM and SIGKILL, where the caller names no grace: time to write a last file."""
+
+    drain_quiet_s: Positive = 0.2
+    """After the job's end, output is waited for until the terminal was quiet for so long: a background child may hold it open for ever."""
+
+    drain_most_bytes: Count = 1 << 20
+    """… and no more than this is taken after the job's end: such a child may also print for ever."""
+
+    stdout_settle_s: Positive = 0.3
+    """A coprocess whose stdout ended has this long to end by itself before it counts as having closed it."""
+
+    input_queue_bytes: Annotated[int, msgspec.Meta(ge=4096)] = 1 << 20
+    """What is typed and not yet taken by the job, a session: a large paste. More is refused with `input_full`."""
+
+    coprocess_typing_bytes: Annotated[int, msgspec.Meta(ge=4096)] = 64 << 10
+    """Of which a coprocess may fill so much before its stdout is not read: a pipe's worth, so that others get a word in."""
+
+    stderr_bytes: Annotated[int, msgspec.Meta(ge=4096)] = 128 << 10
+    """The stderr kept of a coprocess; of these at most 100,000 characters are reported."""
+
+    ended_sessions_most: Annotated[int, msgspec.Meta(ge=0)] = 100
+    """Ended sessions kept, with their logs."""
+
+    ended_sessions_s: Annotated[float, msgspec.Meta(ge=0)] = 3600.0
+    """… and for how long."""
+
+    ended_coprocesses_most: Count = 8
+    """Ended coprocesses kept with their stderr, a session."""
+
+    idempotency_keys_most: Count = 256
+    """Keys of typed input remembered, a session: a caller that tries again does so soon."""
+
+    events_most: Count = 10_000
+    """Events kept for subscribers that come late or lag."""
+
+    events_bytes: Count = 8 << 20
+    """… and their size: stderr of ended coprocesses is in them."""
+
+
+def load(path: str) -> Settings:
+    """The settings in config.toml at `path`, or the defaults when there is no file. `invalid_params` names file and fault."""
+    try:
+        with open(path, "rb") as file:
+            document = tomllib.load(file)
+        return msgspec.convert(document.get("limits", {}), Settings)
+    except FileNotFoundError:
+        return Settings()
+    except (OSError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise CoprocdError("invalid_params", f"{os.path.abspath(path)}: {error}; correct it, or move it away for the defaults") from error

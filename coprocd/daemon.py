@@ -111,9 +111,7 @@ class Daemon:
         if "intake" in own:
             return Intake.open(own["intake"], (own["intake_read"], own["intake_write"]))
         intake = Intake.create()
-        await self._keeper.hold(
-            KEY, {"intake": intake.segment.fd, "intake_read": intake.pipe[0], "intake_write": intake.pipe[1]}
-        )
+        await self._keeper.hold(KEY, {"intake": intake.segment.fd, "intake_read": intake.pipe[0], "intake_write": intake.pipe[1]})
         return intake
 
     async def _stop(self, listener: Listener, claim: Claim) -> None:

@@ -24,6 +24,9 @@ from coprocd.protocol.errors import CoprocdError
 
 logger = logging.getLogger("coprocd.api")
 
+# Turns of the loop after which a call that has not ended is taken to wait for something: one that does not is answered after five.
+_TURNS_TO_END = 8
+
 
 class Subscription:
     """Events that a peer asked for. Silent until the answer that names it is on its way."""
@@ -53,6 +56,8 @@ class Connection:
         self._on_ended = on_ended
         self._loop = asyncio.get_running_loop()
         self._calls: dict[asyncio.Task[bytes | None], None] = {}
+        self._young: set[asyncio.Task[bytes | None]] = set()  # calls that may be answered at any moment
+        self._ageing = False
         self._answers: deque[bytes] = deque()
         self._subscriptions: dict[str, Subscription] = {}
         self._subscribed = 0
@@ -75,6 +80,7 @@ class Connection:
         """False while it has too much in progress or unsent, and once nothing more is to begin: read no more from the peer."""
         return (
             len(self._calls) < self.limits.calls_in_progress
+            and len(self._young) < self.limits.calls_at_once
             and self.unsent_bytes < self.limits.unsent_bytes
             and not self._closed
             and not self.draining
@@ -90,10 +96,27 @@ class Connection:
         call = Call(self._daemon, self)
         task = self._loop.create_task(self._dispatcher.answer(message, call))
         self._calls[task] = None
+        self._young.add(task)
+        self._age_if_full()
         task.add_done_callback(partial(self._answered, call))
+
+    def _age_if_full(self) -> None:
+        if len(self._young) >= self.limits.calls_at_once and not self._ageing:
+            self._ageing = True
+            self._age(_TURNS_TO_END, tuple(self._young))
+
+    def _age(self, turns: int, calls: tuple[asyncio.Task[bytes | None], ...]) -> None:
+        if turns:
+            self._loop.call_soon(self._age, turns - 1, calls)
+        else:
+            self._ageing = False
+            self._young.difference_update(calls)
+            self._age_if_full()
+            self._on_ready()
 
     def _answered(self, call: Call, task: asyncio.Task[bytes | None]) -> None:
         del self._calls[task]
+        self._young.discard(task)
         if not task.cancelled():
             error = task.exception()
             if error is not None:

@@ -19,9 +19,9 @@ class ApiLimits:
     batch_answer_bytes: int = 32 << 20
     # Calls. How many of one connection run or wait side by side; more are not read until one has ended.
     calls_in_progress: int = 256
-    # Calls. How many of one connection start in one turn of the loop: others get theirs, and a peer that asks for much and reads
-    # nothing is noticed after this many answers.
-    calls_per_turn: int = 16
+    # Calls. How many of one connection may have begun and not come to their end or their first wait: others get their turn, and a
+    # peer that asks for much and reads nothing is noticed after this many answers.
+    calls_at_once: int = 16
     # Bytes. A connection with more than this unsent is not read, and its subscriptions wait in the event log.
     unsent_bytes: int = 1 << 20
     # Bytes. How much is handed to the transport at a time.

@@ -104,16 +104,16 @@ class LineProtocol(asyncio.Protocol):
             self._transport.write(b"\n".join(messages) + b"\n")
 
     def _start_lines(self) -> None:
-        """Starts the calls of complete lines, a bounded number in one turn, and reads on only when none is left over."""
+        """Starts the calls of complete lines, as long as that may be, and reads on only when none is left over."""
         buffer, connection = self._buffer, self._connection
-        begin = started = 0
+        begin = 0
         left_over = False
         while True:
             end = buffer.find(b"\n", max(begin, self._searched))
             if end < 0:
                 self._searched = len(buffer)
                 break
-            if not connection.may_start or started == self._limits.calls_per_turn:
+            if not connection.may_start:
                 self._searched = end
                 left_over = True
                 break
@@ -124,14 +124,11 @@ class LineProtocol(asyncio.Protocol):
                 return
             if line.strip():
                 connection.start(line)
-                started += 1
         del buffer[:begin]
         self._searched -= begin
         if len(buffer) > self._limits.request_bytes and not left_over:
             self._refuse()
             return
-        if left_over and connection.may_start:
-            self._ready()
         self._read(not left_over and connection.may_start)
 
     def _refuse(self) -> None:

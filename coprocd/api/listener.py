@@ -67,7 +67,7 @@ class Listener:
         self._accept_no_more()
 
     async def close(self, grace_s: float = 1.0) -> None:
-        """Ends every connection: nothing new begins, and what is in progress has `grace_s` to end and be sent. The listening socket stays open."""
+        """Ends every connection: nothing new begins, and what is in progress has `grace_s` to end and be sent. The listening socket stays open. Again, it does nothing."""
         self.stop_accepting()
         self._http.drain()
         self._connections.drain()

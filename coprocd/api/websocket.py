@@ -37,14 +37,10 @@ async def serve(request: web.Request, connections: Connections) -> web.WebSocket
 
 
 async def _receive(socket: web.WebSocketResponse, connection: Connection, room: asyncio.Event) -> None:
-    started = 0
     while True:
         message = await socket.receive()
         if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
             return  # closed, closing, or broken
-        started += 1
-        if started % connection.limits.calls_per_turn == 0:
-            await asyncio.sleep(0)
         while not connection.may_start:
             room.clear()
             await room.wait()

@@ -100,7 +100,9 @@ class KeeperClient:
 
     # -- moving messages --------------------------------------------------------------------------------------------
 
-    async def _request(self, message: wire.Message, fds: Sequence[int] = (), holdings: Holdings | None = None) -> tuple[wire.Message, list[int]]:
+    async def _request(
+        self, message: wire.Message, fds: Sequence[int] = (), holdings: Holdings | None = None
+    ) -> tuple[wire.Message, list[int]]:
         number = next(self._ids)
         answer: asyncio.Future[tuple[wire.Message, list[int]]] = self._loop.create_future()
         self._answers[number] = (answer, {} if holdings is None else holdings)

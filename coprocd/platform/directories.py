@@ -19,7 +19,9 @@ def make_private(path: str) -> None:
     except FileExistsError:
         found = os.lstat(path)
     except OSError as error:
-        raise CoprocdError("permission_denied", f"cannot make the directory {path}: {error.strerror}; set COPROCD_RUNTIME_DIR to another") from error
+        raise CoprocdError(
+            "permission_denied", f"cannot make the directory {path}: {error.strerror}; set COPROCD_RUNTIME_DIR to another"
+        ) from error
     problem = None
     if not stat.S_ISDIR(found.st_mode):
         problem = "is a symbolic link" if stat.S_ISLNK(found.st_mode) else "is no directory"

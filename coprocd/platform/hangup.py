@@ -48,6 +48,7 @@ class HangupWatch:
         if self._epoll is not None:
             self._loop.remove_reader(self._epoll.fileno())
             self._epoll.close()
+            self._epoll = None
         if self._timer is not None:
             self._timer.cancel()
 

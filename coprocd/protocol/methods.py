@@ -34,7 +34,13 @@ METHODS: dict[str, Method] = {
         Method("session.renew", "SessionGet", "Session", (*_SESSION, "session_exited"), "Renews the lease given to `session.create`."),
         Method("session.rename", "SessionRename", "Session", (*_SESSION, "name_taken"), "Gives a session another name."),
         Method("session.resize", "SessionResize", "Session", (*_SESSION, "session_exited"), "Sets the size of a session's terminal."),
-        Method("session.signal", "SessionSignal", "Session", (*_SESSION, "session_exited"), "Sends a signal to the process group of the session's job."),
+        Method(
+            "session.signal",
+            "SessionSignal",
+            "Session",
+            (*_SESSION, "session_exited"),
+            "Sends a signal to the process group of the session's job.",
+        ),
         Method(
             "session.close",
             "SessionClose",
@@ -43,10 +49,24 @@ METHODS: dict[str, Method] = {
             "Hangs the job up, kills it when the grace is over, and drops the session with its log.",
         ),
         Method("session.send_text", "SessionSendText", "Accepted", _INPUT, "Types text, as it is: all of it or nothing."),
-        Method("session.send_keys", "SessionSendKeys", "Accepted", _INPUT, "Types keys by name: `Enter`, `C-c`, `Up`, `F1`, or a character."),
-        Method("session.paste", "SessionPaste", "Accepted", _INPUT, "Types text as a terminal pastes it: bracketed where asked for, without ESC and C1."),
+        Method(
+            "session.send_keys", "SessionSendKeys", "Accepted", _INPUT, "Types keys by name: `Enter`, `C-c`, `Up`, `F1`, or a character."
+        ),
+        Method(
+            "session.paste",
+            "SessionPaste",
+            "Accepted",
+            _INPUT,
+            "Types text as a terminal pastes it: bracketed where asked for, without ESC and C1.",
+        ),
         Method("session.send_bytes", "SessionSendBytes", "Accepted", _INPUT, "Types bytes."),
-        Method("session.read", "SessionRead", "Output", _SESSION, "Reads what the session printed, from an offset on; waits for more when asked to."),
+        Method(
+            "session.read",
+            "SessionRead",
+            "Output",
+            _SESSION,
+            "Reads what the session printed, from an offset on; waits for more when asked to.",
+        ),
         Method(
             "coprocess.run",
             "CoprocessRun",
@@ -54,14 +74,35 @@ METHODS: dict[str, Method] = {
             (*_SESSION, "session_exited", "coprocess_already_running", "spawn_failed", "offset_lost", "resource_exhausted"),
             "Starts a coprocess: all that the session prints is its stdin, all that it prints is typed.",
         ),
-        Method("coprocess.stop", "CoprocessStop", "Stopped", (*_SESSION, "no_coprocess"), "Ends a coprocess: SIGTERM to its group, SIGKILL after the grace."),
-        Method("coprocess.get", "CoprocessGet", "Coprocess | None", _SESSION, "The coprocess that types and runs, else the last that ended, else null."),
+        Method(
+            "coprocess.stop",
+            "CoprocessStop",
+            "Stopped",
+            (*_SESSION, "no_coprocess"),
+            "Ends a coprocess: SIGTERM to its group, SIGKILL after the grace.",
+        ),
+        Method(
+            "coprocess.get",
+            "CoprocessGet",
+            "Coprocess | None",
+            _SESSION,
+            "The coprocess that types and runs, else the last that ended, else null.",
+        ),
         Method("coprocess.list", "CoprocessList", "list[Coprocess]", _SESSION, "All coprocesses, observers and ended ones included."),
-        Method("events.subscribe", "EventsSubscribe", "Subscription", _SESSION, "Asks for `event` notifications on this connection.", "connection"),
+        Method(
+            "events.subscribe",
+            "EventsSubscribe",
+            "Subscription",
+            _SESSION,
+            "Asks for `event` notifications on this connection.",
+            "connection",
+        ),
         Method("events.unsubscribe", "EventsUnsubscribe", "Nothing", (), "Ends a subscription.", "connection"),
         Method("daemon.info", None, "DaemonInfo", (), "Pids, version, protocol, places and limits of this daemon."),
         Method("daemon.restart", None, "DaemonInfo", (), "Ends this daemon and starts the installed one in its place; sessions live on."),
-        Method("daemon.shutdown", "DaemonShutdown", "ShutdownReport", (), "Ends the daemon; with `sessions`, every session and the keeper too."),
+        Method(
+            "daemon.shutdown", "DaemonShutdown", "ShutdownReport", (), "Ends the daemon; with `sessions`, every session and the keeper too."
+        ),
         Method("rpc.discover", None, "dict[str, Any]", (), "The OpenRPC document of this API."),
     )
 }

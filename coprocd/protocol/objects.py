@@ -12,7 +12,9 @@ from msgspec import Meta, Struct, field
 
 # -- limits of single values; those of running things are in coprocd.settings ---------------------------------------
 
-Name = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[^@/\x00-][^/\x00]*$", description="no `/`, not beginning with `@` or `-`")]
+Name = Annotated[
+    str, Meta(min_length=1, max_length=255, pattern=r"^[^@/\x00-][^/\x00]*$", description="no `/`, not beginning with `@` or `-`")
+]
 SessionRef = Annotated[str, Meta(min_length=1, max_length=255, description="an id, a name, or a unique prefix of an id")]
 Rows = Annotated[int, Meta(ge=1, le=65535)]
 Offset = Annotated[int, Meta(ge=0, le=2**62)]

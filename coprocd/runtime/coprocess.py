@@ -126,7 +126,9 @@ class Coprocess:
             pipe = pipes.create(pipes.CHUNK_BYTES)
         except OSError as error:
             segment.close()
-            raise CoprocdError("resource_exhausted", f"no pipe for a coprocess: {error.strerror}; stop others, or raise the limit of open files") from error
+            raise CoprocdError(
+                "resource_exhausted", f"no pipe for a coprocess: {error.strerror}; stop others, or raise the limit of open files"
+            ) from error
         self = cls(session, segment, pipe)
         self.feed.position.seek(offset)
         self.record = CoprocessRecord(

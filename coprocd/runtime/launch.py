@@ -99,7 +99,9 @@ def _executable(command: str, env: dict[str, str], cwd: str) -> str:
     if not os.path.isabs(cwd):
         raise CoprocdError("invalid_params", f"the directory {cwd!r} is not an absolute path")
     if not os.path.isdir(cwd):
-        raise CoprocdError("spawn_failed", f"the directory {cwd} {'is no directory' if os.path.exists(cwd) else 'does not exist'}; nothing was started")
+        raise CoprocdError(
+            "spawn_failed", f"the directory {cwd} {'is no directory' if os.path.exists(cwd) else 'does not exist'}; nothing was started"
+        )
     if not os.access(cwd, os.X_OK):
         raise CoprocdError("spawn_failed", f"the directory {cwd} may not be entered; nothing was started")
     if not command:
@@ -108,7 +110,9 @@ def _executable(command: str, env: dict[str, str], cwd: str) -> str:
         path = os.path.join(cwd, command)
         if os.path.isfile(path) and os.access(path, os.X_OK):
             return path
-        raise CoprocdError("spawn_failed", f"{command} {'is not executable' if os.path.exists(path) else 'does not exist'} (in {cwd}); nothing was started")
+        raise CoprocdError(
+            "spawn_failed", f"{command} {'is not executable' if os.path.exists(path) else 'does not exist'} (in {cwd}); nothing was started"
+        )
     search = env.get("PATH", os.defpath)
     found = shutil.which(command, path=search)
     if found is None:

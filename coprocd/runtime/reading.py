@@ -22,7 +22,9 @@ async def read_output(session: Session, params: SessionRead) -> Output:
     wanted = log.retained_from if params.from_offset is None else params.from_offset
     await _wait(session, wanted, params.wait_s)
     if log.segment.fd < 0:
-        raise CoprocdError("session_not_found", f"session {session.record.name} was closed while its output was waited for", session=session.id)
+        raise CoprocdError(
+            "session_not_found", f"session {session.record.name} was closed while its output was waited for", session=session.id
+        )
     offset = max(wanted, log.retained_from)
     data = log.read(offset, min(params.max_bytes, log.end - offset))
     if params.format == "text" and not (session.finished and offset + len(data) == log.end):

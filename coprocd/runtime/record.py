@@ -44,7 +44,9 @@ class Record(Generic[Value]):
         try:
             os.pwrite(self._fd, _HEAD.pack(sequence, len(data), zlib.crc32(data)) + data, self._place(sequence))
         except OSError as error:
-            raise CoprocdError("resource_exhausted", f"no memory for a session's state: {error.strerror}; close sessions that have ended") from error
+            raise CoprocdError(
+                "resource_exhausted", f"no memory for a session's state: {error.strerror}; close sessions that have ended"
+            ) from error
         self._sequence = sequence
 
     def read(self) -> Value | None:

@@ -125,7 +125,9 @@ class Session:
         except OSError as error:
             log.close()
             segment.close()
-            raise CoprocdError("resource_exhausted", f"no pipe for a session: {error.strerror}; close sessions, or raise the limit of open files") from error
+            raise CoprocdError(
+                "resource_exhausted", f"no pipe for a session: {error.strerror}; close sessions, or raise the limit of open files"
+            ) from error
         return cls(context, record, log, segment, pipe)
 
     @classmethod
@@ -379,11 +381,15 @@ class Session:
         if (spec.command is None) == (spec.argv is None):
             raise CoprocdError("invalid_params", "a coprocess takes `command` (run by /bin/sh) or `argv` (run as it is), one of the two")
         if spec.input and spec.on_full == "drop":
-            raise CoprocdError("invalid_params", "on_full `drop` is for observers (input: false): one that types sees an exact run of the output")
+            raise CoprocdError(
+                "invalid_params", "on_full `drop` is for observers (input: false): one that types sees an exact run of the output"
+            )
         if spec.silent and not spec.input:
             raise CoprocdError("invalid_params", "an observer cannot be silent: it only looks on")
         if spec.name is not None and any(c.running and c.record.name == spec.name for c in self.coprocesses):
-            raise CoprocdError("name_taken", f"a coprocess of session {self.record.name} is named {spec.name!r} and runs; give another name")
+            raise CoprocdError(
+                "name_taken", f"a coprocess of session {self.record.name} is named {spec.name!r} and runs; give another name"
+            )
 
     def on_coprocess_ended(self, coprocess: Coprocess) -> None:
         """It has ended: the session goes on without it."""
@@ -512,7 +518,9 @@ class Session:
 
     def exited_error(self) -> CoprocdError:
         how = f"signal {self.record.signal}" if self.record.signal else f"exit status {self.record.exit_status}"
-        return CoprocdError("session_exited", f"session {self.record.name} has exited ({how}); its output can still be read", session=self.id)
+        return CoprocdError(
+            "session_exited", f"session {self.record.name} has exited ({how}); its output can still be read", session=self.id
+        )
 
     def job_environment(self) -> dict[str, str]:
         """The environment of its job, and the base of its coprocesses'."""

@@ -132,7 +132,9 @@ class Sessions:
     def _require_free(self, name: str) -> None:
         for session in self._sessions.values():
             if session.record.name == name and session.running:
-                raise CoprocdError("name_taken", f"session {session.id} is named {name!r} and runs; give another name, or close it", session=session.id)
+                raise CoprocdError(
+                    "name_taken", f"session {session.id} is named {name!r} and runs; give another name, or close it", session=session.id
+                )
 
     def _free_name(self, command: str) -> str:
         """A name for a session that was given none: its command's, with a number where that is taken."""

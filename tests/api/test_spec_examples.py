@@ -18,7 +18,10 @@ INVALID = {"jsonrpc": "2.0", "error": {"code": -32600, "message": "Invalid Reque
 
 EXAMPLES = {
     "positional": ('{"jsonrpc": "2.0", "method": "subtract", "params": [42, 23], "id": 1}', {"jsonrpc": "2.0", "result": 19, "id": 1}),
-    "positional, turned": ('{"jsonrpc": "2.0", "method": "subtract", "params": [23, 42], "id": 2}', {"jsonrpc": "2.0", "result": -19, "id": 2}),
+    "positional, turned": (
+        '{"jsonrpc": "2.0", "method": "subtract", "params": [23, 42], "id": 2}',
+        {"jsonrpc": "2.0", "result": -19, "id": 2},
+    ),
     "named": (
         '{"jsonrpc": "2.0", "method": "subtract", "params": {"subtrahend": 23, "minuend": 42}, "id": 3}',
         {"jsonrpc": "2.0", "result": 19, "id": 3},
@@ -35,7 +38,10 @@ EXAMPLES = {
     ),
     "invalid JSON": ('{"jsonrpc": "2.0", "method": "foobar, "params": "bar", "baz]', PARSE_ERROR),
     "invalid request": ('{"jsonrpc": "2.0", "method": 1, "params": "bar"}', INVALID),
-    "batch, invalid JSON": ('[ {"jsonrpc": "2.0", "method": "sum", "params": [1,2,4], "id": "1"}, {"jsonrpc": "2.0", "method" ]', PARSE_ERROR),
+    "batch, invalid JSON": (
+        '[ {"jsonrpc": "2.0", "method": "sum", "params": [1,2,4], "id": "1"}, {"jsonrpc": "2.0", "method" ]',
+        PARSE_ERROR,
+    ),
     "empty batch": ("[]", INVALID),
     "invalid batch, not empty": ("[1]", [INVALID]),
     "invalid batch": ("[1,2,3]", [INVALID, INVALID, INVALID]),
@@ -77,7 +83,10 @@ async def by_line(server: Server, raw: bytes, answered: bool) -> Any:
 
 
 async def by_post(server: Server, raw: bytes, answered: bool) -> Any:
-    async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(server.path)) as session, session.post("http://x/rpc", data=raw) as response:
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.UnixConnector(server.path)) as session,
+        session.post("http://x/rpc", data=raw) as response,
+    ):
         body = await response.read()
         assert response.status == (200 if body else 204)
         return json.loads(body) if body else None

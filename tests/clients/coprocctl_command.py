@@ -19,6 +19,15 @@ TIMEOUT_S = 90
 Script = Callable[[dict[str, Any]], dict[str, Any] | list[dict[str, Any]] | None]
 
 
+class Beside(subprocess.Popen[bytes]):
+    """A command that runs beside a test. As a context it is killed at the end: a test that failed does not wait for it."""
+
+    def __exit__(self, *error: Any) -> None:
+        if self.poll() is None:
+            self.kill()
+        super().__exit__(*error)
+
+
 class Command:
     """`coprocctl` in an environment of its own; never another's daemon."""
 
@@ -51,9 +60,9 @@ class Command:
         """What it prints with `--json`; it must succeed."""
         return json.loads(self.text("--json", *args, **more))
 
-    def spawn(self, *args: str, **env: str) -> subprocess.Popen[bytes]:
-        """Runs it beside the test, which must await its end."""
-        return subprocess.Popen(
+    def spawn(self, *args: str, **env: str) -> Beside:
+        """Runs it beside the test."""
+        return Beside(
             [*COPROCCTL, *args], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=self.env | env, cwd=self.root
         )
 

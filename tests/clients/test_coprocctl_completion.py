@@ -8,10 +8,12 @@ import re
 import select
 import shutil
 import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from coprocctl_command import Command
+from coprocctl_command import Command, Peer, Script
 
 # What is typed, and words that completion must offer for the last of it.
 CASES = [
@@ -71,9 +73,7 @@ def test_bash_offers_commands_options_and_sessions(script: Path) -> None:
 
 
 def test_fish_offers_commands_options_and_sessions(script: Path) -> None:
-    lines = ["source _coprocctl"] + [
-        f"complete -C 'coprocctl {typed}' | string replace -r '\\t.*' '' | string join ' '; or echo" for typed, _ in CASES
-    ]
+    lines = ["source _coprocctl", *(f"echo (complete -C 'coprocctl {typed}' | string replace -r '\\t.*' '')" for typed, _ in CASES)]
     done = subprocess.run(
         ["fish", "--no-config", "-c", "\n".join(lines)],
         cwd=script.parent,
@@ -129,7 +129,13 @@ def read_until(fd: int, pattern: bytes) -> bytes:
     return seen
 
 
-def test_the_names_a_shell_is_given_cannot_run_anything(coprocctl: Command) -> None:
-    """bash expands what `compgen -W` is given: seen to run a session's name `$(touch x)` before names were chosen with care."""
-    text = coprocctl.text("completion", "bash")
-    assert 'compgen -W "$(coprocctl list --names 2>/dev/null)"' in text
+def test_a_session_with_the_name_of_a_command_is_not_run_by_bash(peer: Callable[[Script], Peer], coprocctl: Command) -> None:
+    """bash expands what `compgen -W` is given: this made `pwned` while `list --names` printed names as they are."""
+    peer(lambda request: {"result": [{"name": "$(touch pwned)", "id": "5e55"}, {"name": "chat", "id": "c4a7"}]})
+    words = "COMP_WORDS=(coprocctl send ''); COMP_CWORD=2; _shtab_coprocctl; echo \"${COMPREPLY[*]}\""
+    script = f'coprocctl() {{ "{sys.executable}" -m coprocctl "$@"; }}; eval "$(coprocctl completion bash)"; {words}'
+    done = subprocess.run(
+        ["bash", "--norc", "-c", script], cwd=coprocctl.root, env=coprocctl.env, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["5e55", "chat"]
+    assert not (coprocctl.root / "pwned").exists()

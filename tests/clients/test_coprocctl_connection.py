@@ -98,7 +98,7 @@ def test_input_is_typed_once_when_the_connection_breaks(peer: StartPeer, coprocc
     assert first == {"session": "chat", "text": "hi", "enter": True}
 
 
-def test_what_answers_nonsense_is_asked_whether_it_is_coprocd(peer: StartPeer) -> None:
+def test_an_answer_that_does_not_come_in_time_is_status_124(peer: StartPeer) -> None:
     server = peer(lambda request: {"jsonrpc": "2.0", "id": 99, "result": 1, "method": 7})
     with Connection(server.path) as connection, pytest.raises(Failure) as failure:
         connection.call("m", timeout_s=0.05)

@@ -6,9 +6,10 @@ from itertools import count
 from typing import Any
 
 import pytest
-from coprocd.core.event_log import EventLog
 from hypothesis import given
 from hypothesis import strategies as st
+
+from coprocd.core.event_log import EventLog
 
 
 def make(**limits: Any) -> EventLog:
@@ -60,7 +61,9 @@ def test_the_log_holds_no_more_bytes_than_its_bound() -> None:
         assert log.retained_bytes <= 1000
     log.append("coprocess.ended", stderr="x" * 2000)
     assert log.retained_bytes == 0
-    assert list(log.read(100)) == [{"seq": 101, "epoch": "e1", "time": 1101.0, "type": "dropped", "session": None, "from_seq": 101, "to_seq": 101}]
+    assert list(log.read(100)) == [
+        {"seq": 101, "epoch": "e1", "time": 1101.0, "type": "dropped", "session": None, "from_seq": 101, "to_seq": 101}
+    ]
 
 
 def test_dropped_is_told_whatever_was_asked_for() -> None:

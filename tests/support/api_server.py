@@ -13,6 +13,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct
+
 from coprocd.api.call import Call
 from coprocd.api.claim import Claim, claim_socket
 from coprocd.api.limits import ApiLimits
@@ -23,7 +25,6 @@ from coprocd.core.event_log import EventLog
 from coprocd.protocol import objects
 from coprocd.protocol.errors import CoprocdError
 from coprocd.protocol.methods import METHODS, Method
-from msgspec import Struct
 
 
 class Subtract(Struct, forbid_unknown_fields=True):

@@ -42,7 +42,7 @@ COMMANDS: dict[str, tuple[tuple[str, tuple[str, ...], str], ...]] = {
         ("daemon logs", (), "print the log of daemon and keeper"),
     ),
     "More": (
-        ("demo", (), "see a coprocess answer a session, in about five seconds"),
+        ("demo", (), "see a coprocess answer a session"),
         ("doctor", (), "check versions, places and limits, and say what is missing"),
         ("completion", (), "print a completion script for bash, zsh or fish"),
     ),

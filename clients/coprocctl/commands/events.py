@@ -8,7 +8,7 @@ import sys
 from coprocctl.arguments import completes, count, session_reference, socket_path
 from coprocctl.connection import Connection
 from coprocctl.exits import ConnectionLost
-from coprocctl.format import escaped, moment
+from coprocctl.format import command_line, coprocess_state, escaped, moment
 from coprocctl.output import coloured
 from coprocd.protocol.methods import EVENT_TYPES
 
@@ -57,15 +57,19 @@ def line(event: dict[str, Any], as_json: bool) -> str:
         import json
 
         return json.dumps(event, separators=(",", ":"))
-    rest = " ".join(f"{key}={value_of(value)}" for key, value in event.items() if key not in COMMON and value is not None)
+    rest = " ".join(shown(key, value) for key, value in event.items() if key not in COMMON and value is not None)
     text = f"{moment(event['time'])}  {event['seq']:>6}  {coloured(escaped(event['type']).ljust(18), 'cyan')}  {escaped(event.get('session') or '-')}"
     return f"{text}  {rest}".rstrip()
 
 
-def value_of(value: object) -> str:
-    """A value of an event, escaped; quoted where it is a text with blanks."""
+def shown(key: str, value: Any) -> str:
+    """One field of an event, escaped: a coprocess by its id, state and command, a text with blanks in quotes."""
+    if key == "coprocess" and isinstance(value, dict):
+        return f"{escaped(value['id'])} {coprocess_state(value)}: {escaped(value['command'])}"
+    if key == "argv" and isinstance(value, list):
+        return f"argv={command_line(value)}"
+    if isinstance(value, str) and value and " " not in value:
+        return f"{escaped(key)}={escaped(value)}"
     import json
 
-    if isinstance(value, str) and value and " " not in value:
-        return escaped(value)
-    return escaped(json.dumps(value, ensure_ascii=False))
+    return f"{escaped(key)}={escaped(json.dumps(value, ensure_ascii=False))}"

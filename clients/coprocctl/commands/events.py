@@ -36,11 +36,14 @@ def run(args: argparse.Namespace) -> int:
     if args.since is not None:
         params["since_seq"] = args.since
     with Connection(socket_path(args)) as connection:
-        subscription = connection.call("events.subscribe", params)
-        params["epoch"] = subscription["epoch"]
-        params["since_seq"] = args.since if args.since is not None else subscription["seq"]
+        subscribed = False
         while True:
             try:
+                subscription = connection.call("events.subscribe", params)
+                if not subscribed:
+                    params["epoch"] = subscription["epoch"]
+                    params.setdefault("since_seq", subscription["seq"])
+                    subscribed = True
                 for message in connection.notifications("event"):
                     event = message["result"]
                     params["since_seq"] = event["seq"]
@@ -48,7 +51,6 @@ def run(args: argparse.Namespace) -> int:
                     sys.stdout.flush()
             except ConnectionLost:
                 connection.reconnect()
-                connection.call("events.subscribe", params)
 
 
 def line(event: dict[str, Any], as_json: bool) -> str:

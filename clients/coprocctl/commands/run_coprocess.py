@@ -42,9 +42,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--from",
         dest="from_",
         metavar="now|line|OFFSET",
-        type=start_of(("now", "line")),
-        default="now",
-        help="the first byte it reads; default: now",
+        type=start_of(("now", "line", "question")),
+        default="question",
+        help="the first byte it reads; default: the line that the session asks with, where it waits for an answer now, else now",
     )
     parser.add_argument("--observe", action="store_true", help="it reads but does not type; a session may have many of these")
     parser.add_argument("--name", help="its name, for stop-coprocess")

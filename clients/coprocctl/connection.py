@@ -68,6 +68,8 @@ class Connection:
             except ConnectionLost:
                 if not again or attempt == ATTEMPTS - 1:
                     raise
+                if attempt:  # hung up on twice: whoever accepts connections there is about to end
+                    time.sleep(FIRST_PAUSE_S * 2 ** (attempt - 1))
                 self.reconnect(timeout_s)
         raise AssertionError("unreachable")
 

@@ -44,6 +44,7 @@ class Listener:
         self._open: dict[asyncio.Transport, None] = {}
         self._none_open = asyncio.Event()
         self._arriving: set[asyncio.Task[Any]] = set()
+        self._admitted = 0
         self._serving = False
         self._accepting = False
         self._pause: asyncio.TimerHandle | None = None
@@ -51,7 +52,7 @@ class Listener:
     @property
     def connections(self) -> int:
         """How many connections there are, of either framing, the silent ones included."""
-        return len(self._open) + len(self._arriving)
+        return self._admitted
 
     async def start(self) -> None:
         """Begins to accept; from here on clients are served."""
@@ -129,6 +130,7 @@ class Listener:
             logger.warning("a connection of another user was refused")
             connected.close()
             return
+        self._admitted += 1
         connected.setblocking(False)
         task = self._loop.create_task(self._loop.connect_accepted_socket(self._sniffer, connected))
         self._arriving.add(task)
@@ -138,6 +140,7 @@ class Listener:
         self._arriving.discard(task)
         if task.cancelled() or task.exception() is not None:  # the peer has gone already
             connected.close()
+            self._left()
 
     # -- connections ------------------------------------------------------------------------------------------------
 
@@ -158,6 +161,10 @@ class Listener:
         self._open.pop(transport, None)
         if not self._open:
             self._none_open.set()
+        self._left()
+
+    def _left(self) -> None:
+        self._admitted -= 1
         if self._pause is not None:
             self._pause.cancel()
         self._accept_more()

@@ -119,6 +119,7 @@ EVENT_TYPES: dict[str, str] = {
     "coprocess.ended": "a coprocess has ended; carries end_reason, exit_status, signal and stderr",
     "coprocess.refused": "a coprocess was refused, since one runs",
     "coprocess.stalled": "a coprocess and its session wait for each other",
+    "coprocess.lost": "an observer with on_full `drop` was overtaken; carries from and to",
     "input": "something was typed; carries origin and bytes, never content",
     "dropped": "this subscriber missed from_seq to to_seq",
 }

@@ -51,7 +51,7 @@ MEANINGS: dict[str, str] = {
     "format": "`b64`: bytes as `data_b64`. `text`: UTF-8 as `text`, what is none replaced.",
     # -- coprocesses
     "silent": "Nothing that the session prints while it runs reaches screen, viewers or triggers; the log has it.",
-    "from": "Where its stdin begins: `now`, `line` (the start of the unfinished line), or an offset still retained.",
+    "from": "Where its stdin begins: `now`, `line` (the start of the unfinished line), an offset still retained, or `question` (the line the job asks with, where nothing was typed since; else `now`).",
     "on_stall": "When it and the session wait for each other: `end` it, or `wait`.",
     "on_full": "When an observer does not keep up: `pause` the session, `drop` what it missed, or `end` it.",
     "input": "Its stdout is typed; false makes it an observer, of which a session may have many.",

@@ -14,8 +14,8 @@ from coprocd.protocol import objects
 from coprocd.protocol.errors import CoprocdError
 from coprocd.runtime import launch
 from coprocd.runtime.context import Context
-from coprocd.runtime.coprocess import Coprocess
-from coprocd.runtime.session import Session, SessionRecord
+from coprocd.runtime.session import Session
+from coprocd.runtime.session_state import SessionRecord, SessionState
 
 log = logging.getLogger("coprocd.sessions")
 
@@ -110,10 +110,10 @@ class Sessions:
             labels=params.labels,
             key=params.key,
             lease_s=params.lease_s,
-            renewed_at=time.monotonic(),
+            renewed_clock=time.monotonic(),
             remove=params.remove,
         )
-        session = Session.create(self.context, record)
+        session = Session(self.context, SessionState.create(record, self.context.settings.input_queue_bytes))
         self._sessions[session.id] = session
         try:
             await session.start(resolved)
@@ -121,7 +121,7 @@ class Sessions:
             self.context.events.append("session.created", session.id, name=record.name, argv=argv, pid=record.pid)
             if params.coprocess is not None:
                 params.coprocess.from_ = 0
-                await session.run_coprocess(params.coprocess)
+                await session.coprocesses.run(params.coprocess)
         except CoprocdError:
             await self.close(session, 0)
             raise
@@ -153,7 +153,7 @@ class Sessions:
         """Begins its lease anew."""
         if not session.running:
             raise session.exited_error()
-        session.record.renewed_at = time.monotonic()
+        session.record.renewed_clock = time.monotonic()
         session.save()
 
     # -- taking over --------------------------------------------------------------------------------------------------
@@ -176,17 +176,15 @@ class Sessions:
                 if session is None:
                     for fd in held.values():
                         os.close(fd)
-                coprocess = Coprocess.recover(session, held) if session is not None else None
-                if session is None or coprocess is None:
+                if session is None or not session.coprocesses.recover(held):
                     await self.context.keeper.drop(key)
-                else:
-                    session.coprocesses.append(coprocess)
         self.context.intake.recover(ring for session in self for ring in session.rings())
         for session in self:
-            session.coprocesses.sort(key=lambda c: c.record.started_at)
             session.resume(by_key.get(session.key, none))
-            for coprocess in list(session.coprocesses):
+            for coprocess in session.coprocesses:
                 coprocess.resume(by_key.get(coprocess.key, none))
+            if not session.job_lives:
+                self._own(self._after_exit(session))
             self._watch_lease(session)
         self.prune()
 
@@ -254,7 +252,7 @@ class Sessions:
         lease = session.record.lease_s
         if lease is None or not session.running or session.id not in self._sessions:
             return
-        left = session.record.renewed_at + lease - time.monotonic()
+        left = session.record.renewed_clock + lease - time.monotonic()
         if left > 0:
             self._loop.call_later(left, self._watch_lease, session)
         else:

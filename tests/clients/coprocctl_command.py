@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -93,7 +94,8 @@ class Peer:
                 connection, _ = self._listener.accept()
             except OSError:
                 return
-            with connection, connection.makefile("rb") as lines:
+            # A command that has what it needs goes, and need not wait for the rest.
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError), connection, connection.makefile("rb") as lines:
                 for line in lines:
                     request = json.loads(line)
                     self.requests.append(request)

@@ -96,7 +96,7 @@ def test_zsh_completes_commands_options_and_sessions(script: Path) -> None:
     try:
         os.write(
             fd,
-            b"PS1='READY''> '; fpath=($PWD $fpath); autoload -Uz compinit; compinit -D -u; unset zle_bracketed_paste; bindkey '^X' kill-buffer\n",
+            b"PS1='READY''> '; fpath=($PWD $fpath); autoload -Uz compinit; compinit -D -u; unset zle_bracketed_paste\n",
         )
         read_until(fd, rb"READY> ")
         for typed, completed in [
@@ -113,8 +113,7 @@ def test_zsh_completes_commands_options_and_sessions(script: Path) -> None:
         ]:
             os.write(fd, f"coprocctl {typed}\t".encode())
             read_until(fd, re.escape(f"coprocctl {completed}".encode()))
-            os.write(fd, b"\x03")
-            read_until(fd, rb"READY> ")
+            os.write(fd, b"\x15")  # ^U empties the line
     finally:
         os.close(fd)
         os.waitpid(pid, 0)

@@ -128,8 +128,8 @@ def _run_and_wait(connection: Connection, params: dict[str, Any]) -> dict[str, A
         except ConnectionLost:
             try:
                 connection.reconnect()
-                connection.call("events.subscribe", {"types": ["coprocess.ended"], "session": coprocess["session"]})
-            except (NoDaemon, Refused) as failure:
+                connection.call("events.subscribe", {"types": ["coprocess.ended"], "session": coprocess["session"]}, again=True)
+            except (ConnectionLost, NoDaemon, Refused) as failure:
                 raise Failure(f"the daemon ended before the coprocess did: {failure.message}", EXIT_OUR_FAULT, failure.code) from None
 
 

@@ -14,17 +14,13 @@ if TYPE_CHECKING:
 
 
 async def run(call: Call, params: objects.CoprocessRun) -> objects.Coprocess:
-    coprocess = await _session(call, params.session).run_coprocess(params)
+    coprocess = await _session(call, params.session).coprocesses.run(params)
     return coprocess.describe()
 
 
 async def stop(call: Call, params: objects.CoprocessStop) -> objects.Stopped:
     session = _session(call, params.session)
-    running = [c for c in session.coprocesses if c.running]
-    if params.name is None:
-        found = next((c for c in running if c.record.input), None)
-    else:
-        found = next((c for c in running if params.name in (c.record.name, c.record.id)), None)
+    found = session.coprocesses.find(params.name)
     if found is None:
         which = "no coprocess that types runs" if params.name is None else f"no coprocess named {params.name!r} runs"
         raise CoprocdError("no_coprocess", f"{which} in session {session.record.name}; coprocctl coprocess --all shows those there are")
@@ -33,8 +29,7 @@ async def stop(call: Call, params: objects.CoprocessStop) -> objects.Stopped:
 
 
 async def get(call: Call, params: objects.CoprocessGet) -> objects.Coprocess | None:
-    session = _session(call, params.session)
-    found = session.coprocess or next((c for c in reversed(session.coprocesses) if c.record.input), None)
+    found = _session(call, params.session).coprocesses.last_typing
     return found.describe() if found is not None else None
 
 

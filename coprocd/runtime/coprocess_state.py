@@ -1,0 +1,124 @@
+"""What of a coprocess outlives the daemon: its record, its cursor in the output, what it has typed, and its stderr.
+
+header   magic, layout · stderr ring · cursor · bytes typed · size of the stderr ring
+record   two copies
+stderr   the ring
+"""
+
+from __future__ import annotations
+
+import secrets
+
+import msgspec
+
+from coprocd.core.ring import FeedPosition, Ring
+from coprocd.platform import pipes
+from coprocd.protocol.errors import CoprocdError
+from coprocd.protocol.objects import CoprocessState as LifeState
+from coprocd.protocol.objects import EndReason
+from coprocd.runtime.record import Record
+from coprocd.runtime.ring_file import RingFile
+from coprocd.runtime.segment import PAGE, RESERVED_SLOTS, Segment
+
+SCHEMA = 1
+RECORD_BYTES = 1 << 20
+STDERR_CHARACTERS = 100_000
+
+_STDERR_ID = RESERVED_SLOTS
+_STDERR = _STDERR_ID + 1
+_FEED = _STDERR + Ring.SLOTS
+_TYPED = _FEED + FeedPosition.SLOTS
+_STDERR_SIZE = _TYPED + 1
+
+
+class CoprocessRecord(msgspec.Struct, kw_only=True):
+    """The record of a coprocess; fields as in `objects.Coprocess`."""
+
+    id: str
+    session: str
+    name: str | None
+    command: str
+    silent: bool
+    input: bool
+    on_stall: str
+    on_full: str
+    started_by: str
+    started_at: float
+    started_offset: int
+    silent_from: int | None = None
+    silent_to: int | None = None
+    state: LifeState = "starting"
+    pid: int | None = None
+    end_reason: EndReason | None = None
+    exit_status: int | None = None
+    signal: str | None = None
+    ended_at: float | None = None
+    consumed_offset: int = 0
+    undelivered_bytes: int = 0
+    stalled: bool = False
+    lost: list[tuple[int, int]] = []
+
+
+class CoprocessState:
+    """The segment of one coprocess and the private pipe towards its stdin."""
+
+    def __init__(self, segment: Segment, pipe: tuple[int, int], record: CoprocessRecord | None = None) -> None:
+        slots = segment.slots
+        self.pipe = pipe
+        self.position = FeedPosition(slots, _FEED)
+        self.stderr = RingFile(segment.fd, Ring(slots, _STDERR, PAGE + 2 * RECORD_BYTES, slots[_STDERR_SIZE]), slots[_STDERR_ID])
+        self._segment = segment
+        self._stored = Record(segment.fd, PAGE, RECORD_BYTES, CoprocessRecord)
+        self.record = record or self._stored.read()
+
+    @classmethod
+    def create(cls, record: CoprocessRecord, stderr_bytes: int) -> CoprocessState:
+        """State of a new coprocess, its cursor at `started_offset`; `resource_exhausted` when there is no room for it."""
+        segment = Segment.create(f"coprocd-{record.id}", PAGE, 2 * RECORD_BYTES + stderr_bytes, SCHEMA)
+        segment.slots[_STDERR_SIZE] = stderr_bytes
+        segment.slots[_STDERR_ID] = secrets.randbits(63) | 1
+        try:
+            pipe = pipes.create(pipes.CHUNK_BYTES)
+        except OSError as error:
+            segment.close()
+            raise CoprocdError(
+                "resource_exhausted", f"no pipe for a coprocess: {error.strerror}; stop others, or raise the limit of open files"
+            ) from error
+        state = cls(segment, pipe, record)
+        state.position.seek(record.started_offset)
+        return state
+
+    @classmethod
+    def open(cls, held: dict[str, int]) -> CoprocessState:
+        """What an earlier daemon left, by the names of the descriptors; its `record` is None when the coprocess had not begun to exist."""
+        return cls(Segment.open(held["state"], PAGE, SCHEMA), (held.get("pipe_read", -1), held.get("pipe_write", -1)))
+
+    @property
+    def typed_bytes(self) -> int:
+        return self._segment.slots[_TYPED]
+
+    def add_typed(self, size: int) -> None:
+        self._segment.slots[_TYPED] += size
+
+    def held(self) -> dict[str, int]:
+        """What the keeper is to hold beside the pipes of its process."""
+        return {"state": self._segment.fd, "pipe_read": self.pipe[0], "pipe_write": self.pipe[1]}
+
+    def stderr_text(self, most: int = STDERR_CHARACTERS) -> str:
+        """The last of its stderr, at most `most` characters."""
+        start = self.stderr.ring.retained_from
+        return self.stderr.read(start, self.stderr.ring.end - start).decode(errors="replace")[-most:] if most else ""
+
+    def save(self) -> None:
+        assert self.record is not None
+        self._stored.write(self.record)
+
+    def close_pipe(self) -> None:
+        """Nothing will be fed any more."""
+        for fd in self.pipe:
+            pipes.close(fd)
+        self.pipe = (-1, -1)
+
+    def close(self) -> None:
+        self.close_pipe()
+        self._segment.close()

@@ -1,0 +1,115 @@
+"""The coprocesses of one session: the one that types, the observers, and the last that ended."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from coprocd.protocol.errors import CoprocdError
+from coprocd.protocol.objects import CoprocessSpec
+from coprocd.runtime.coprocess import Coprocess
+
+if TYPE_CHECKING:
+    from coprocd.runtime.session import Session
+
+
+class Coprocesses:
+    """In the order in which they were started."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._all: list[Coprocess] = []
+
+    def __iter__(self) -> Iterator[Coprocess]:
+        return iter(self._all)
+
+    @property
+    def typing(self) -> Coprocess | None:
+        """The one that types and has not ended."""
+        return next((c for c in self._all if c.running and c.record.input), None)
+
+    @property
+    def last_typing(self) -> Coprocess | None:
+        """The one that types, else the last that did."""
+        return self.typing or next((c for c in reversed(self._all) if c.record.input), None)
+
+    def find(self, name: str | None) -> Coprocess | None:
+        """The one that runs under this name or id; without, the one that types."""
+        if name is None:
+            return self.typing
+        return next((c for c in self._all if c.running and name in (c.record.name, c.record.id)), None)
+
+    def recover(self, held: dict[str, int]) -> bool:
+        """Takes over one that an earlier daemon started; False when it had not begun to exist."""
+        coprocess = Coprocess.recover(self._session, held)
+        if coprocess is None:
+            return False
+        self._all = sorted([*self._all, coprocess], key=lambda c: c.record.started_at)
+        return True
+
+    async def run(self, spec: CoprocessSpec, started_by: str = "rpc") -> Coprocess:
+        """Starts a coprocess, its cursor set in this very turn; it returns once it is spawned."""
+        self._check(spec)
+        session = self._session
+        log, now = session.log, session.log.end
+        offset = session.start_offset(spec.from_)
+        if not log.retained_from <= offset <= now:
+            raise CoprocdError(
+                "offset_lost" if offset < now else "invalid_params",
+                f"session {session.record.name} holds its output from offset {log.retained_from} to {now}, and {offset} is not in it; "
+                "give an offset in between, or `now`",
+                retained_from=log.retained_from,
+                output_offset=now,
+            )
+        coprocess = Coprocess.create(session, spec, offset, started_by)
+        if spec.silent:
+            if not log.silence.open(now, log.retained_from):
+                coprocess.release()
+                raise CoprocdError("resource_exhausted", "the log holds too many silent ranges; they go as it moves on")
+            coprocess.record.silent_from = now
+        self._all.append(coprocess)
+        # In a task of its own: a caller that goes away must not leave one half started.
+        task = asyncio.get_running_loop().create_task(coprocess.start(spec))
+        session.own(task)
+        await asyncio.shield(task)
+        return coprocess
+
+    def _check(self, spec: CoprocessSpec) -> None:
+        session, running = self._session, self.typing
+        if (spec.command is None) == (spec.argv is None):
+            raise CoprocdError("invalid_params", "a coprocess takes `command` (run by /bin/sh) or `argv` (run as it is), one of the two")
+        if spec.input and spec.on_full == "drop":
+            raise CoprocdError(
+                "invalid_params", "on_full `drop` is for observers (input: false): one that types sees an exact run of the output"
+            )
+        if spec.silent and not spec.input:
+            raise CoprocdError("invalid_params", "an observer cannot be silent: it only looks on")
+        if not session.connected:
+            raise session.exited_error()
+        if spec.input and running is not None:
+            session.context.events.append("coprocess.refused", session.id, command=spec.command or "", running=running.record.id)
+            raise CoprocdError(
+                "coprocess_already_running",
+                f"session {session.record.name} runs the coprocess {running.record.command!r} (pid {running.record.pid}, {running.record.id}); "
+                "stop it first (coprocctl stop-coprocess), or run an observer (--observe)",
+                coprocess=running.record.id,
+                command=running.record.command,
+            )
+        if spec.name is not None and self.find(spec.name) is not None:
+            raise CoprocdError(
+                "name_taken", f"a coprocess of session {session.record.name} is named {spec.name!r} and runs; give another name"
+            )
+
+    def forget_oldest(self) -> None:
+        """Drops ended ones over the number that is kept."""
+        most = self._session.context.settings.ended_coprocesses_most
+        for old in [c for c in self._all if not c.running][:-most]:
+            self._all.remove(old)
+            self._session.own(asyncio.get_running_loop().create_task(old.forget()))
+
+    async def forget(self) -> None:
+        """Drops them all; they must have ended."""
+        for coprocess in self._all:
+            await coprocess.forget()
+        self._all.clear()

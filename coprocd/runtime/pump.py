@@ -1,0 +1,157 @@
+"""The pump: one chunk after another from the master into the output log, and from there to everybody, in one turn of the loop.
+
+It is the log's only writer. It stops while the log is full of what a lossless reader still needs, so that the job waits and
+nothing is lost; and it finds the end of the output, which is not the job's end: a background child may hold the terminal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from coprocd.platform import pipes
+
+if TYPE_CHECKING:
+    from coprocd.runtime.coprocess import Coprocess
+    from coprocd.runtime.session import Session
+
+PAUSED_EVENT_S = 1.0
+"""A pause is an event once it has lasted so long: short ones are how a slow reader and a fast writer go along."""
+
+
+class Pump:
+    """Pumps `session`'s output. `drained` is done when no more will come."""
+
+    def __init__(self, session: Session) -> None:
+        self.paused_by: Coprocess | None = None
+        self._session = session
+        self._loop = asyncio.get_running_loop()
+        self.drained: asyncio.Future[None] = self._loop.create_future()
+        self._master = -1
+        self._reading = False
+        self._hung_up = False
+        self._pause_due: asyncio.TimerHandle | None = None
+        self._pause_told = False
+        self._quiet_due: asyncio.TimerHandle | None = None
+        self._left: int | None = None
+        """Bytes still taken after the job's end; None while it lives."""
+
+    @property
+    def draining(self) -> bool:
+        """Whether the job has been seen to end."""
+        return self._left is not None
+
+    def start(self, master: int) -> None:
+        self._master = master
+        self._read()
+
+    def stop(self) -> None:
+        """Reads no more."""
+        if self._reading:
+            self._reading = False
+            self._loop.remove_reader(self._master)
+
+    def _read(self) -> None:
+        if self._master >= 0 and not self._reading and not self._hung_up and not self.drained.done():
+            self._reading = True
+            self._loop.add_reader(self._master, self._on_readable)
+
+    def _on_readable(self) -> None:
+        """One chunk, from the job to everybody."""
+        session = self._session
+        room = self._room()
+        if room <= 0:
+            self._pause()
+            return
+        try:
+            size = session.context.intake.move(self._master, session.log, room)
+        except BlockingIOError:
+            return
+        except OSError:  # EIO: the terminal has no other end, and all that was written to it has been read
+            size = 0
+        if size == 0:
+            self._on_hangup()
+            return
+        for coprocess in session.coprocesses:
+            coprocess.pump()
+        session.log.scan_if_due()
+        session.log.wake()
+        if self._left is not None:
+            self._left -= size
+            self._await_quiet()
+
+    # -- backpressure ---------------------------------------------------------------------------------------------------
+
+    def _room(self) -> int:
+        """How many bytes may come without overwriting what a lossless reader still needs."""
+        holds = [hold for coprocess in self._session.coprocesses if (hold := coprocess.hold) is not None]
+        return self._session.log.ring.room(min(holds) if holds else None)
+
+    def _pause(self) -> None:
+        """The log is full of what somebody still needs: the job waits until that is read."""
+        session = self._session
+        slowest = min((c for c in session.coprocesses if c.hold is not None), key=lambda c: c.feed.position.filled)
+        self.stop()
+        self.paused_by = slowest
+        if slowest.record.on_full == "end":
+            slowest.end("not_reading", session.context.settings.close_grace_s)
+        elif self._pause_due is None:
+            self._pause_due = self._loop.call_later(PAUSED_EVENT_S, self._tell_pause)
+
+    def _tell_pause(self) -> None:
+        self._pause_due = None
+        if self.paused_by is not None:
+            self._pause_told = True
+            self._session.context.events.append("session.paused", self._session.id, why="coprocess", by=self.paused_by.record.id)
+
+    def resume_if_room(self) -> None:
+        """A reader has moved on, or gone: the job may print again when there is room worth a turn."""
+        if self.paused_by is None or self._room() < min(pipes.CHUNK_BYTES, self._session.log.ring.capacity // 4):
+            return
+        self.paused_by = None
+        if self._pause_due is not None:
+            self._pause_due.cancel()
+            self._pause_due = None
+        if self._pause_told:
+            self._pause_told = False
+            self._session.context.events.append("session.resumed", self._session.id)
+        self._read()
+        if self._left is not None:
+            self._await_quiet()
+
+    # -- the end of the output --------------------------------------------------------------------------------------------
+
+    def drain(self, most_bytes: int) -> None:
+        """The job has ended: takes what it has printed, at most so much, and then `drained` is done."""
+        self._left = most_bytes
+        if self._hung_up:
+            self.end()
+        else:
+            self._await_quiet()
+
+    def _on_hangup(self) -> None:
+        """The last descriptor of the terminal's other end was closed; the job itself may run on."""
+        self.stop()
+        self._hung_up = True
+        if self._left is not None:
+            self.end()
+
+    def _await_quiet(self) -> None:
+        """Output ends when nothing has come for a while, or too much has."""
+        self._forget_quiet()
+        if self._left is not None and self._left <= 0:
+            self.end()
+        elif self.paused_by is None:
+            self._quiet_due = self._loop.call_later(self._session.context.settings.drain_quiet_s, self.end)
+
+    def end(self) -> None:
+        """No more is taken."""
+        self._forget_quiet()
+        self.stop()
+        if not self.drained.done():
+            self.drained.set_result(None)
+
+    def _forget_quiet(self) -> None:
+        if self._quiet_due is not None:
+            self._quiet_due.cancel()
+            self._quiet_due = None

@@ -1,0 +1,142 @@
+"""What of a session outlives the daemon: its record, its output log and the ring of its input. The keeper holds them all.
+
+header   magic, layout · input queue · size of its ring · where the output stood when something was last typed
+record   two copies
+input    the ring
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Literal
+
+import msgspec
+
+from coprocd.platform import pipes
+from coprocd.protocol.errors import CoprocdError
+from coprocd.runtime.input_queue import PIPE_BYTES, InputQueue
+from coprocd.runtime.input_queue import SLOTS as INPUT_SLOTS
+from coprocd.runtime.output_log import OutputLog
+from coprocd.runtime.record import Record
+from coprocd.runtime.segment import PAGE, RESERVED_SLOTS, Segment
+
+SCHEMA = 1
+RECORD_BYTES = 4 << 20
+"""Each copy of the record may take so much: arguments and environment are the most of it. Untouched pages take no memory."""
+
+_INPUT = RESERVED_SLOTS
+_INPUT_SIZE = _INPUT + INPUT_SLOTS
+_TYPED_AT = _INPUT_SIZE + 1
+
+
+class SessionRecord(msgspec.Struct, kw_only=True):
+    """The record of a session. Times are seconds since the Unix epoch; those named clock are of the monotonic clock."""
+
+    id: str
+    name: str
+    argv: list[str]
+    env: dict[str, str]
+    cwd: str
+    rows: int
+    cols: int
+    created_at: float
+    log_bytes: int
+    labels: dict[str, str]
+    key: str | None
+    lease_s: float | None
+    renewed_clock: float
+    remove: bool
+    variables: dict[str, str] = {}
+    pid: int | None = None
+    tty: str = ""
+    state: Literal["running", "exited"] = "running"
+    drained: bool = False
+    exit_status: int | None = None
+    signal: str | None = None
+    ended_at: float | None = None
+    ended_clock: float = 0.0
+    typed_keys: list[tuple[str, int, int, int]] = []
+    """Of each idempotency key: where its bytes end in the input, how many they were, and the output's end then."""
+
+
+class SessionState:
+    """The segments of one session and the private pipe of its input."""
+
+    def __init__(
+        self, segment: Segment, stored: Record[SessionRecord], record: SessionRecord, log: OutputLog, pipe: tuple[int, int]
+    ) -> None:
+        self.record = record
+        self.log = log
+        self.pipe = pipe
+        self._segment = segment
+        self._stored = stored
+
+    @classmethod
+    def create(cls, record: SessionRecord, input_bytes: int) -> SessionState:
+        """State of a new session; `resource_exhausted` when there is no memory or no descriptor for it."""
+        log = OutputLog.create(record.id, record.log_bytes)
+        try:
+            segment = Segment.create(f"coprocd-session-{record.id}", PAGE, 2 * RECORD_BYTES + input_bytes, SCHEMA)
+        except CoprocdError:
+            log.close()
+            raise
+        segment.slots[_INPUT_SIZE] = input_bytes
+        try:
+            pipe = pipes.create(PIPE_BYTES)
+        except OSError as error:
+            log.close()
+            segment.close()
+            raise CoprocdError(
+                "resource_exhausted", f"no pipe for a session: {error.strerror}; close sessions, or raise the limit of open files"
+            ) from error
+        return cls(segment, _stored(segment), record, log, pipe)
+
+    @classmethod
+    def open(cls, held: dict[str, int]) -> SessionState | None:
+        """What an earlier daemon left, by the names of the descriptors, all of which are taken over; None when it had not begun to exist."""
+        segment = Segment.open(held["state"], PAGE, SCHEMA)
+        stored = _stored(segment)
+        record = stored.read()
+        if record is None or ("master" not in held and record.state == "running"):
+            segment.close()
+            for name in held.keys() - {"state"}:
+                os.close(held[name])
+            return None
+        return cls(segment, stored, record, OutputLog.open(held["log"]), (held.get("pipe_read", -1), held.get("pipe_write", -1)))
+
+    @property
+    def typed_at(self) -> int:
+        """The end of the output when something was last typed; 0 when nothing was."""
+        return self._segment.slots[_TYPED_AT]
+
+    @typed_at.setter
+    def typed_at(self, offset: int) -> None:
+        self._segment.slots[_TYPED_AT] = offset
+
+    def held(self) -> dict[str, int]:
+        """What the keeper is to hold beside the master."""
+        return {"log": self.log.fd, "state": self._segment.fd, "pipe_read": self.pipe[0], "pipe_write": self.pipe[1]}
+
+    def input_queue(self, on_moved: Callable[[], None]) -> InputQueue:
+        slots = self._segment.slots
+        return InputQueue(self._segment, _INPUT, PAGE + 2 * RECORD_BYTES, slots[_INPUT_SIZE], self.pipe, on_moved)
+
+    def save(self) -> None:
+        self._stored.write(self.record)
+
+    def close_pipe(self) -> None:
+        """The terminal is gone: nothing will be typed any more."""
+        for fd in self.pipe:
+            pipes.close(fd)
+        self.pipe = (-1, -1)
+
+    def close(self) -> None:
+        """Lets go of all of it; whoever waits for output is woken."""
+        self.close_pipe()
+        self.log.close()
+        self._segment.close()
+
+
+def _stored(segment: Segment) -> Record[SessionRecord]:
+    return Record(segment.fd, PAGE, RECORD_BYTES, SessionRecord)

@@ -1,0 +1,162 @@
+"""The three pipes of a coprocess: its stdin is fed from the output log, its stdout typed, its stderr kept.
+
+Named from the child's side. It moves bytes and sees where each stream ends; why a coprocess ends is `Coprocess`'s to know.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from coprocd.platform import pipes
+from coprocd.runtime.feed import Feed
+
+if TYPE_CHECKING:
+    from coprocd.runtime.coprocess_state import CoprocessState
+    from coprocd.runtime.session import Session
+
+
+class Streams:
+    """The pipes of one coprocess of `session`."""
+
+    def __init__(self, session: Session, state: CoprocessState, on_fed: Callable[[], None], on_overtaken: Callable[[int], None]) -> None:
+        """`on_fed` is called when stdin took bytes, or will take none any more; `on_overtaken(to)` before a gap is skipped."""
+        self.feed = Feed(session.log, state.position, state.pipe, self._on_fed, self._on_fed, on_overtaken=on_overtaken)
+        self.stdout_ended: asyncio.Event = asyncio.Event()
+        self._session = session
+        self._state = state
+        self._told = on_fed
+        self._loop = asyncio.get_running_loop()
+        self._fds: dict[str, int] = {}
+        self._reading: set[str] = set()
+        self._discard = False
+        self._fed = asyncio.Event()
+
+    def connect(self, fds: dict[str, int]) -> None:
+        """Begins to move bytes through `stdin`, `stderr` and, unless it only observes, `stdout`; owns them from here on."""
+        self._fds = fds
+        for fd in fds.values():
+            os.set_blocking(fd, False)
+        if "stderr" in fds:
+            self._watch("stderr", self._on_stderr)
+        self.read_stdout()
+        if "stdin" in fds:
+            self.feed.connect(fds["stdin"])
+
+    # -- stdin ----------------------------------------------------------------------------------------------------------
+
+    @property
+    def consumed_offset(self) -> int:
+        """Up to where its process has read the output."""
+        stdin = self._fds.get("stdin")
+        return self.feed.position.position - (pipes.unread(stdin) if stdin is not None else 0)
+
+    async def deliver(self, patience_s: float) -> None:
+        """Feeds it all that the log still has for it, for as long as it takes some of it within `patience_s`."""
+        while self.feed.connected and self.feed.waiting_bytes:
+            self._fed.clear()
+            try:
+                async with asyncio.timeout(patience_s):
+                    await self._fed.wait()
+            except TimeoutError:
+                return
+
+    def close_stdin(self) -> None:
+        """End of file for it, once the keeper's duplicate is closed too."""
+        self.feed.disconnect()
+        if "stdin" in self._fds:
+            os.close(self._fds.pop("stdin"))
+
+    def _on_fed(self) -> None:
+        self._fed.set()
+        self._told()
+
+    # -- stdout ---------------------------------------------------------------------------------------------------------
+
+    def read_stdout(self) -> None:
+        """Goes on reading stdout, if there is room for what it types."""
+        if "stdout" in self._fds and not self.stdout_ended.is_set() and (self._discard or self._room() > 0):
+            self._watch("stdout", self._on_stdout)
+
+    def discard_stdout(self) -> None:
+        """What it prints from now on goes nowhere, so that it can neither type nor hang."""
+        self._discard = True
+        self.read_stdout()
+
+    async def type_rest(self, patience_s: float) -> None:
+        """Types what is left in its stdout, for as long as the job takes some of it within `patience_s`."""
+        queue = self._session.input
+        while "stdout" in self._fds and not self.stdout_ended.is_set() and not self._discard:
+            if self._on_stdout():
+                continue
+            if self._room() > 0:
+                return
+            taken = queue.feed.position.position
+            await self._session.input_moved(patience_s)
+            if queue.feed.position.position == taken:
+                return
+
+    def _room(self) -> int:
+        queue = self._session.input
+        return min(queue.room, self._session.context.settings.coprocess_typing_bytes - queue.waiting_bytes)
+
+    def _on_stdout(self) -> bool:
+        """Types one chunk; False when there is nothing more now, or no room."""
+        most = pipes.CHUNK_BYTES if self._discard else self._room()
+        if most <= 0:
+            self._unwatch("stdout")
+            return False
+        try:
+            if self._discard:
+                size = len(os.read(self._fds["stdout"], most))
+            else:
+                size = self._session.context.intake.move(self._fds["stdout"], self._session.input, most)
+        except BlockingIOError:
+            return False
+        if size == 0:
+            self._unwatch("stdout")
+            self.stdout_ended.set()
+        elif not self._discard:
+            self._state.add_typed(size)
+            self._session.on_typed(f"coprocess {self._state.record.id if self._state.record else ''}", size)
+        return size > 0
+
+    # -- stderr ---------------------------------------------------------------------------------------------------------
+
+    def _on_stderr(self) -> bool:
+        stderr = self._state.stderr
+        try:
+            size = self._session.context.intake.move(self._fds["stderr"], stderr, stderr.ring.capacity)
+        except BlockingIOError:
+            return False
+        if size == 0:
+            self._unwatch("stderr")
+        return size > 0
+
+    # -- all three ------------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Takes the stderr that is there, and closes what is open here; the keeper's duplicates stay."""
+        for _ in range(self._state.stderr.ring.capacity // pipes.CHUNK_BYTES + 1):
+            if "stderr" not in self._reading or not self._on_stderr():
+                break
+        self.feed.disconnect()
+        self.stdout_ended.set()
+        for name in list(self._reading):
+            self._unwatch(name)
+        for fd in self._fds.values():
+            os.close(fd)
+        self._fds.clear()
+        self._state.close_pipe()
+
+    def _watch(self, name: str, callback: Callable[[], object]) -> None:
+        if name not in self._reading:
+            self._reading.add(name)
+            self._loop.add_reader(self._fds[name], callback)
+
+    def _unwatch(self, name: str) -> None:
+        if name in self._reading:
+            self._reading.remove(name)
+            self._loop.remove_reader(self._fds[name])

@@ -66,7 +66,11 @@ class Daemon:
         claim = claim_socket(self.socket_path, socket.socket(fileno=handed) if handed is not None else None)
         await self._keeper.hold(KEY, {"socket": claim.socket.fileno()})
         self.events = EventLog(
-            epoch=secrets.token_hex(8), clock=time.time, max_events=self.settings.events_most, max_bytes=self.settings.events_bytes
+            epoch=secrets.token_hex(8),
+            clock=time.time,
+            max_events=self.settings.events_most,
+            max_bytes=self.settings.events_bytes,
+            on_listener_error=lambda error: log.error("a listener to events failed", exc_info=error),
         )
         context = Context(self.settings, self._keeper, await self._intake(own), self.events, self.socket_path)
         self.sessions = Sessions(context)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from typing import Any
 
 import msgspec
@@ -48,6 +49,9 @@ def schemas() -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
     types = [eval(method.result, vars(objects)) for method in METHODS.values()]
     params = [getattr(objects, method.params) for method in METHODS.values() if method.params]
     found, components = msgspec.json.schema_components([*types, *params], ref_template="#/components/schemas/{name}")
+    for schema in components.values():
+        if "description" in schema:  # a docstring: Python 3.13 takes its indentation off, those before leave it
+            schema["description"] = inspect.cleandoc(schema["description"])
     return dict(zip(METHODS, found, strict=False)), components
 
 

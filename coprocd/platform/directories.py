@@ -11,7 +11,8 @@ from coprocd.protocol.errors import CoprocdError
 def make_private(path: str) -> None:
     """Makes the directory `path`, and what is missing above it; `permission_denied` when it cannot be ours alone.
 
-    A directory that is there is taken when it is a real one, belongs to this user, and nobody else may write to it.
+    A directory that is there is taken when it is a real one, belongs to this user, and nobody else may write to it; or when it
+    is one like /tmp, where the system lets nobody touch another's files (root's, with the sticky bit: chmod(1)).
     """
     try:
         os.makedirs(path, mode=0o700, exist_ok=True)
@@ -23,6 +24,8 @@ def make_private(path: str) -> None:
             "permission_denied", f"cannot make the directory {path}: {error.strerror}; set COPROCD_RUNTIME_DIR to another"
         ) from error
     problem = None
+    if stat.S_ISDIR(found.st_mode) and found.st_uid == 0 and found.st_mode & stat.S_ISVTX:
+        return
     if not stat.S_ISDIR(found.st_mode):
         problem = "is a symbolic link" if stat.S_ISLNK(found.st_mode) else "is no directory"
     elif found.st_uid != os.getuid():

@@ -148,10 +148,14 @@ def _private(subject: str, path: str) -> Check:
     mode = stat.S_IMODE(found.st_mode)
     if not stat.S_ISDIR(found.st_mode):
         return Check("fail", subject, f"{path} is no directory", "remove it, or choose another with $COPROCD_RUNTIME_DIR")
+    if found.st_uid == 0 and found.st_mode & stat.S_ISVTX:
+        return Check("ok", subject, f"{path}, mode {mode:04o}: shared, but nobody can touch another's files (chmod(1))")
     if found.st_uid != os.getuid():
         return Check("fail", subject, f"{path} belongs to user {found.st_uid}", "choose another with $COPROCD_RUNTIME_DIR")
-    if mode & 0o077:
-        return Check("fail", subject, f"{path}, mode {mode:04o}: others can reach it", f"chmod 700 {path}")
+    if mode & 0o022:
+        return Check("fail", subject, f"{path}, mode {mode:04o}: others can write to it, and the daemon refuses that", f"chmod 700 {path}")
+    if mode & 0o055:
+        return Check("warn", subject, f"{path}, mode {mode:04o}: others can look into it", f"chmod 700 {path}")
     return Check("ok", subject, f"{path}, mode {mode:04o}")
 
 

@@ -32,6 +32,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     drain_quiet_s: Positive = 0.2
     """After the job's end, output is waited for until the terminal was quiet for so long: a background child may hold it open for ever."""
 
+    drain_most_s: Positive = 1.0
+    """… and so long in all, while nobody holds it up: a child that prints now and then never lets it be quiet."""
+
     drain_most_bytes: Count = 1 << 20
     """… and no more than this is taken after the job's end: such a child may also print for ever."""
 

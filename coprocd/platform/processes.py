@@ -39,6 +39,16 @@ def reads_terminal(pid: int) -> bool | None:
     return None if channel in ("", "0") else channel in _TTY_READ
 
 
+def descendant_reads_terminal(pid: int, depth: int = 3) -> bool:
+    """Whether a process that `pid` waits for, directly or through others, waits in a read of a terminal."""
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children") as file:
+            children = [int(child) for child in file.read(4096).split()[:16]]
+    except (OSError, ValueError):
+        return False
+    return any(reads_terminal(child) or (depth > 1 and descendant_reads_terminal(child, depth - 1)) for child in children)
+
+
 def group_lives(group: int) -> bool | None:
     """Whether the process group has a member that has not ended; None where it cannot be told. Reads all of /proc: for a thread."""
     if not AVAILABLE:

@@ -257,7 +257,8 @@ class Coprocess:
             self.record.stalled = False
             self.save()
         patience_s = settings.not_reading_s if session.job_lives else settings.close_grace_s
-        if self._reading_watch.seconds(session.pump.paused_by is self, self.consumed_offset, now) >= patience_s:
+        holds_up = session.pump.paused_by is self and not ring_full
+        if self._reading_watch.seconds(holds_up, self.consumed_offset, now) >= patience_s:
             self.end("not_reading", settings.close_grace_s)
         self._watch_if_blocked()
 

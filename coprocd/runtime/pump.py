@@ -35,6 +35,8 @@ class Pump:
         self._quiet_due: asyncio.TimerHandle | None = None
         self._left: int | None = None
         """Bytes still taken after the job's end; None while it lives."""
+        self._over = 0.0
+        """When no more is taken after the job's end, on the loop's clock."""
 
     @property
     def draining(self) -> bool:
@@ -117,13 +119,16 @@ class Pump:
             self._session.context.events.append("session.resumed", self._session.id)
         self._read()
         if self._left is not None:
+            self._over = self._loop.time() + self._session.context.settings.drain_most_s
             self._await_quiet()
 
     # -- the end of the output --------------------------------------------------------------------------------------------
 
-    def drain(self, most_bytes: int) -> None:
-        """The job has ended: takes what it has printed, at most so much, and then `drained` is done."""
-        self._left = most_bytes
+    def drain(self) -> None:
+        """The job has ended: takes what it has printed, within the limits of time and size, and then `drained` is done."""
+        settings = self._session.context.settings
+        self._left = settings.drain_most_bytes
+        self._over = self._loop.time() + settings.drain_most_s
         if self._hung_up:
             self.end()
         else:
@@ -137,12 +142,13 @@ class Pump:
             self.end()
 
     def _await_quiet(self) -> None:
-        """Output ends when nothing has come for a while, or too much has."""
+        """Output ends when nothing has come for a while, or too much has, or for too long."""
         self._forget_quiet()
         if self._left is not None and self._left <= 0:
             self.end()
         elif self.paused_by is None:
-            self._quiet_due = self._loop.call_later(self._session.context.settings.drain_quiet_s, self.end)
+            quiet = self._loop.time() + self._session.context.settings.drain_quiet_s
+            self._quiet_due = self._loop.call_at(min(quiet, self._over), self.end)
 
     def end(self) -> None:
         """No more is taken."""

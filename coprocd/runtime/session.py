@@ -210,7 +210,7 @@ class Session:
         elif not self.pump.draining and not self.record.drained:
             self.record.exit_status = status["exit_status"]
             self.record.signal = status["signal"]
-            self.pump.drain(self.context.settings.drain_most_bytes)
+            self.pump.drain()
             self.own(self._loop.create_task(self._exit()))
 
     async def _exit(self) -> None:
@@ -220,6 +220,7 @@ class Session:
         self.record.ended_at = self.record.ended_at or time.time()
         self.record.ended_clock = time.monotonic()
         self.save()
+        self._tell_typed()
         self.context.events.append(
             "session.exited", self.id, exit_status=self.record.exit_status, signal=self.record.signal, output_offset=self.log.end
         )
@@ -255,7 +256,7 @@ class Session:
     async def close(self, grace_s: float) -> None:
         """Hangs the job up, kills it after the grace, and waits for all that belongs to it to end."""
         drained = self.pump.drained
-        if self.connected:
+        if self.master >= 0 and not drained.done():
             foreground = terminal.foreground(self.master)
             for number in (signal.SIGHUP, signal.SIGCONT):
                 await self.context.keeper.signal(self.key, number)

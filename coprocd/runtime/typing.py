@@ -67,7 +67,7 @@ class Typing:
         reads = processes.reads_terminal(front.pid)
         if front.pid == session.record.pid and _is_shell(front.argv) and (reads or not line.canonical):
             return "at_prompt"
-        return "awaiting_input" if reads else "running"
+        return "awaiting_input" if reads or processes.descendant_reads_terminal(front.pid) else "running"
 
     def awaits_line(self) -> bool:
         """Whether the job in front waits for a line to be typed: it asks, and does not edit as shells do."""

@@ -57,7 +57,10 @@ def _key(name: str, application_cursor: bool) -> bytes:
         return _function(key, 1 + shift + 2 * alt + 4 * control)
     if key in ("tab",) and shift and not control:
         return (_ESC if alt else b"") + _PLAIN["btab"]
-    data = _named(base.upper() if shift and len(base) == 1 else base, False)
+    upper = base.upper() if shift and len(base) == 1 else base
+    if len(base) == 1 and len(upper) != 1:
+        raise _unknown(name)
+    data = _named(upper, False)
     if control:
         data = _with_control(name, data)
     return _ESC + data if alt else data
@@ -66,7 +69,10 @@ def _key(name: str, application_cursor: bool) -> bytes:
 def _named(name: str, application_cursor: bool) -> bytes:
     key = name.lower()
     if len(name) == 1:
-        return name.encode()
+        try:
+            return name.encode()
+        except UnicodeEncodeError:
+            raise _unknown(name) from None
     if key in _PLAIN:
         return _PLAIN[key]
     if key in _CURSOR:
@@ -75,7 +81,11 @@ def _named(name: str, application_cursor: bool) -> bytes:
         return b"\x1bO" + _SS3[key]
     if key in _TILDE:
         return b"\x1b[%d~" % _TILDE[key]
-    raise CoprocdError(
+    raise _unknown(name)
+
+
+def _unknown(name: str) -> CoprocdError:
+    return CoprocdError(
         "invalid_params",
         f"no key is named {name!r}, so nothing was typed: use one character, or a name such as Enter, Tab, Escape, Space, "
         "BSpace, Up, Home, PageUp, Delete or F1 … F20, with C-, M- or S- before it (text is typed with session.send_text)",

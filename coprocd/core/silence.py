@@ -1,18 +1,21 @@
 """Silenced ranges: the parts of an output that a silent coprocess keeps from screens, viewers and triggers.
 
 They stand in the slots of the log's header, where the screen worker sees them too, and outlive the daemon. The log
-still holds the bytes. At most one range is open, and its boundary is fixed the moment it opens.
+still holds the bytes. At most one range is open, and its boundary is fixed the moment it opens. Each change takes
+effect with one store, so a daemon killed in between leaves the state before it or after it.
 """
 
 from __future__ import annotations
 
-from collections.abc import MutableSequence
+from collections.abc import Iterator, MutableSequence
 
 OPEN = 2**64 - 1
 
+_COUNT_BITS = 32
+
 
 class Silence:
-    """A bounded list of (from, to) offsets in slots: [count, from, to, from, to, …]. `to` is OPEN while it lasts."""
+    """A bounded circle of (from, to) offsets in slots: [first · 2³² + count, from, to, from, to, …]. `to` is OPEN while it lasts."""
 
     __slots__ = ("_at", "_most", "_slots")
 
@@ -25,58 +28,61 @@ class Silence:
     @property
     def opened_at(self) -> int | None:
         """Where the open range began, or None when nothing is silenced."""
-        count = self._slots[self._at]
-        if count and self._slots[self._at + 2 * count] == OPEN:
-            return self._slots[self._at + 2 * count - 1]
-        return None
+        last = self._last()
+        return self._slots[last] if last is not None and self._slots[last + 1] == OPEN else None
 
     def open(self, offset: int, retained_from: int) -> bool:
-        """Silences from `offset` on. False when the list is full of ranges that the log still holds."""
-        slots, at = self._slots, self._at
-        if slots[at] == self._most:
-            self._forget(retained_from)
-            if slots[at] == self._most:
-                return False
-        index = at + 1 + 2 * slots[at]
-        slots[index] = offset
-        slots[index + 1] = OPEN
-        slots[at] += 1
+        """Silences from `offset` on. False when it is full of ranges that the log still holds."""
+        first, count = self._bounds()
+        full = count == self._most
+        while full and count and self._slots[self._place(first) + 1] <= retained_from:
+            first, count = (first + 1) % self._most, count - 1
+            self._set_bounds(first, count)
+        if count == self._most:
+            return False
+        place = self._place(first + count)
+        self._slots[place] = offset
+        self._slots[place + 1] = OPEN
+        self._set_bounds(first, count + 1)
         return True
 
     def close(self, offset: int) -> None:
         """Ends the open range before `offset`; one that began there was nothing and is dropped."""
-        slots, at = self._slots, self._at
-        begun = self.opened_at
-        if begun is None:
+        begun, last = self.opened_at, self._last()
+        if begun is None or last is None:
             return
         if offset <= begun:
-            slots[at] -= 1
+            self.lift()
         else:
-            slots[at + 2 * slots[at]] = offset
+            self._slots[last + 1] = offset
 
     def lift(self) -> None:
         """Takes the open range back, as if it had never been: its bytes are shown."""
         if self.opened_at is not None:
-            self._slots[self._at] -= 1
+            first, count = self._bounds()
+            self._set_bounds(first, count - 1)
 
     def within(self, start: int, stop: int) -> list[tuple[int, int]]:
         """The silenced parts of [start, stop), in order."""
-        slots, at = self._slots, self._at
-        parts = []
-        for index in range(at + 1, at + 1 + 2 * slots[at], 2):
-            begun, ended = max(slots[index], start), min(slots[index + 1], stop)
-            if begun < ended:
-                parts.append((begun, ended))
-        return parts
+        slots = self._slots
+        parts = ((max(slots[place], start), min(slots[place + 1], stop)) for place in self._places())
+        return [(begun, ended) for begun, ended in parts if begun < ended]
 
-    def _forget(self, retained_from: int) -> None:
-        slots, at = self._slots, self._at
-        ranges = [(slots[i], slots[i + 1]) for i in range(at + 1, at + 1 + 2 * slots[at], 2)]
-        kept = [r for r in ranges if r[1] > retained_from]
-        if len(kept) == len(ranges):
-            return
-        slots[at] = 0
-        for index, (begun, ended) in enumerate(kept):
-            slots[at + 1 + 2 * index] = begun
-            slots[at + 2 + 2 * index] = ended
-        slots[at] = len(kept)
+    def _bounds(self) -> tuple[int, int]:
+        head = self._slots[self._at]
+        return head >> _COUNT_BITS, head & (1 << _COUNT_BITS) - 1
+
+    def _set_bounds(self, first: int, count: int) -> None:
+        self._slots[self._at] = first << _COUNT_BITS | count
+
+    def _place(self, index: int) -> int:
+        """The slot of the range's `from`."""
+        return self._at + 1 + 2 * (index % self._most)
+
+    def _places(self) -> Iterator[int]:
+        first, count = self._bounds()
+        return (self._place(first + index) for index in range(count))
+
+    def _last(self) -> int | None:
+        first, count = self._bounds()
+        return self._place(first + count - 1) if count else None

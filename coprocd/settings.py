@@ -74,6 +74,9 @@ def load(path: str) -> Settings:
     try:
         with open(path, "rb") as file:
             document = tomllib.load(file)
+        unknown = sorted(document.keys() - {"limits"})
+        if unknown:
+            raise CoprocdError("invalid_params", f"{os.path.abspath(path)}: there is no table {unknown[0]!r}; settings stand in [limits]")
         return msgspec.convert(document.get("limits", {}), Settings)
     except FileNotFoundError:
         return Settings()

@@ -1,49 +1,88 @@
-"""What is not documented does not pass: methods, settings, commands, and links that lead somewhere."""
+"""What is not documented does not pass: methods, settings, commands and their options, and links that lead nowhere."""
 
 from __future__ import annotations
 
 import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import msgspec
 import pytest
-from coprocctl.commands import rows
+from coprocctl.arguments import command_parser
+from coprocctl.commands import module_name, rows
 
+from coprocd.protocol.errors import ERRORS
 from coprocd.protocol.methods import EVENT_TYPES, METHODS
 from coprocd.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+LINK = re.compile(r"\]\((?!https?:)([^)\s#]*)(?:#([^)\s]+))?\)")
+
+
+def page(name: str) -> str:
+    return (ROOT / name).read_text()
+
+
+def anchors(text: str) -> set[str]:
+    """The anchors of the headings of a page, as forges make them: lower case, blanks to dashes, all other punctuation gone."""
+    headings = re.findall(r"^#+ (.+)$", re.sub(r"^```.*?^```", "", text, flags=re.M | re.S), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def test_the_rpc_reference_is_what_the_table_generates() -> None:
     generated = subprocess.run([sys.executable, "-m", "coprocd.api.reference"], capture_output=True, text=True, check=True).stdout
-    assert (ROOT / "docs/rpc.md").read_text() == generated
+    assert page("docs/rpc.md") == generated
 
 
-@pytest.mark.parametrize("name", [*METHODS, *EVENT_TYPES])
-def test_every_method_and_event_is_in_the_reference(name: str) -> None:
-    assert f"`{name}`" in (ROOT / "docs/rpc.md").read_text()
+@pytest.mark.parametrize("name", [*METHODS, *EVENT_TYPES, *ERRORS])
+def test_every_method_event_and_error_is_in_the_reference(name: str) -> None:
+    assert f"`{name}`" in page("docs/rpc.md")
 
 
-@pytest.mark.parametrize("setting", [field.name for field in msgspec.structs.fields(Settings)])
-def test_every_setting_is_described(setting: str) -> None:
-    assert f"`{setting}`" in (ROOT / "docs/settings.md").read_text()
+@pytest.mark.parametrize("setting", msgspec.structs.fields(Settings), ids=lambda setting: setting.name)
+def test_every_setting_is_described_with_its_default(setting: msgspec.structs.FieldInfo) -> None:
+    assert f"| `{setting.name}` | {setting.default} | " in page("docs/settings.md")
 
 
-@pytest.mark.parametrize("command", [name for name, _, _ in rows()])
-def test_every_command_is_described(command: str) -> None:
-    assert re.search(rf"^## `?{command}`?", (ROOT / "docs/commands.md").read_text(), re.MULTILINE)
+@pytest.mark.parametrize("row", rows(), ids=lambda row: row[0])
+def test_every_command_is_described_with_its_aliases_and_options(row: tuple[str, tuple[str, ...], str]) -> None:
+    name, aliases, summary = row
+    listed = f"| [`{name}`](#{name.replace(' ', '-')}){''.join(f', `{alias}`' for alias in aliases)} | {summary} |"
+    section = re.search(rf"^## {name}\n(.*?)(?=^## |\Z)", page("docs/commands.md"), re.M | re.S)
+    assert listed in page("docs/commands.md") and section
+    parser = command_parser(name, summary)
+    import_module(module_name(name)).arguments(parser)
+    options = {option for action in parser._actions for option in action.option_strings}
+    assert {option for option in options if option not in section[1]} == set()
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_relative_link_leads_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)[^)]*\)", page.read_text()):
-        assert (page.parent / target).exists(), target
+@pytest.mark.parametrize("document", PAGES, ids=lambda document: str(document.relative_to(ROOT)))
+def test_every_relative_link_leads_somewhere(document: Path) -> None:
+    for path, anchor in LINK.findall(document.read_text()):
+        target = document.parent / path if path else document
+        assert target.exists(), path
+        if anchor and document.name != "rpc.md":
+            assert anchor in anchors(target.read_text()), f"{path}#{anchor}"
+
+
+def test_every_decision_can_be_reached_from_another_page() -> None:
+    linked = {(document.parent / path).resolve() for document in PAGES for path, _ in LINK.findall(document.read_text()) if path}
+    folders = {path for path in linked if path.is_dir()}
+    decisions = (ROOT / "docs/decisions").glob("*.md")
+    assert [decision.name for decision in decisions if decision not in linked and decision.parent not in folders] == []
+
+
+def test_the_readme_gives_one_line_that_installs_and_shows_the_main_job() -> None:
+    assert re.search(r"```sh\n.*pip install -q \. && \.venv/bin/coprocctl demo\n```", page("README.md"))
 
 
 def test_the_readme_gives_one_line_that_runs_the_tests() -> None:
-    found = re.search(r"<!-- tests -->\n```sh\n(.+)\n```", (ROOT / "README.md").read_text())
+    found = re.search(r"<!-- tests -->\n```sh\n(.+)\n```", page("README.md"))
     assert found and found[1].endswith(".venv/bin/pytest")
+
+
+def test_the_readme_can_be_read_at_a_sitting() -> None:
+    assert page("README.md").count("\n") <= 120

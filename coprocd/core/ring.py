@@ -82,11 +82,13 @@ class Ring:
         slots = self._slots
         slots[self._end] = slots[self._target]
 
+    def withdraw(self) -> None:
+        """What was promised will not be written."""
+        self._slots[self._target] = self._slots[self._end]
+
     def append(self, size: int) -> None:
-        """`size` bytes were written at `end` by their only owner; a kill before this leaves them out."""
-        slots = self._slots
-        slots[self._target] = slots[self._end] + size
-        slots[self._end] = slots[self._target]
+        """`size` bytes were written at `end`: one store accepts them, and no promise is left behind for the intake."""
+        self._slots[self._end] += size
 
     def recover(self, in_pipe: int) -> int:
         """The offset at which the `in_pipe` bytes left in the private pipe belong; the promise stands afterwards."""

@@ -93,6 +93,9 @@ class KeeperClient:
         await self._request({"op": "retire", "end": end})
 
     def close(self) -> None:
+        """Ends the connection; once more does nothing."""
+        if self._sock.fileno() < 0:
+            return
         self._loop.remove_reader(self._sock)
         self._loop.remove_writer(self._sock)
         self._sock.close()

@@ -90,7 +90,8 @@ class Feed:
                     return moved
                 self._move()
                 moved = True
-            self._wait()
+            if self.waiting_bytes:
+                self._wait()
         except BlockingIOError:
             self._wait()
         except OSError:  # EPIPE: the reader closed its end; EIO: the terminal is gone

@@ -37,7 +37,8 @@ class Intake:
     def move(self, source: int, into: RingFile, most: int) -> int:
         """Moves what `source` has, at most `most` bytes (> 0), to the ring's end; the number, 0 at end of file.
 
-        Raises BlockingIOError when there is nothing now, OSError (EIO) at the end of a pty.
+        Raises BlockingIOError when there is nothing now, OSError (EIO) at the end of a pty, or when there is no memory for
+        the ring (ENOSPC): then the chunk is lost.
         """
         if not pipes.AVAILABLE:
             data = os.read(source, min(most, pipes.CHUNK_BYTES))
@@ -50,7 +51,12 @@ class Intake:
         if size:
             ring = into.ring
             ring.promise(size)
-            self._store(into, ring.end, size)
+            try:
+                self._store(into, ring.end, size)
+            except OSError:  # no memory for the ring's pages: what is on its way must not come out in another ring
+                os.read(self.pipe[0], pipes.CHUNK_BYTES)
+                ring.withdraw()
+                raise
             ring.keep()
         return size
 

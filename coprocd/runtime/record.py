@@ -42,7 +42,7 @@ class Record(Generic[Value]):
             )
         sequence = self._sequence + 1
         try:
-            os.pwrite(self._fd, _HEAD.pack(sequence, len(data), zlib.crc32(data)) + data, self._place(sequence))
+            os.pwrite(self._fd, _HEAD.pack(sequence, len(data), _checksum(sequence, data)) + data, self._place(sequence))
         except OSError as error:
             raise CoprocdError(
                 "resource_exhausted", f"no memory for a session's state: {error.strerror}; close sessions that have ended"
@@ -51,14 +51,20 @@ class Record(Generic[Value]):
 
     def read(self) -> Value | None:
         """The newest whole value, or None when none was ever written."""
-        newest = b""
+        newest, latest = b"", 0
         for place in (self._place(0), self._place(1)):
             sequence, length, checksum = _HEAD.unpack(os.pread(self._fd, _HEAD.size, place))
-            if sequence > self._sequence and length <= self._copy_bytes - _HEAD.size:
+            if sequence > latest and length <= self._copy_bytes - _HEAD.size:
                 data = os.pread(self._fd, length, place + _HEAD.size)
-                if zlib.crc32(data) == checksum:
-                    self._sequence, newest = sequence, data
+                if _checksum(sequence, data) == checksum:
+                    newest, latest = data, sequence
+        self._sequence = max(self._sequence, latest)
         return self._decoder.decode(newest) if newest else None
 
     def _place(self, sequence: int) -> int:
         return self._base + sequence % 2 * self._copy_bytes
+
+
+def _checksum(sequence: int, data: bytes) -> int:
+    """Over both: an old value under a new number, as a torn write may leave, must not count."""
+    return zlib.crc32(data, sequence & 0xFFFFFFFF)

@@ -99,4 +99,7 @@ class Typing:
 
 
 def _is_shell(argv: list[str]) -> bool:
-    return bool(argv) and os.path.basename(argv[0]).lstrip("-") in _SHELLS and not any(arg == "-c" for arg in argv[1:2])
+    """Whether it is a shell that a person types at: one that runs a script or a command is a job like any other."""
+    if not argv or os.path.basename(argv[0]).lstrip("-") not in _SHELLS:
+        return False
+    return all(arg.startswith("-") and "c" not in arg.lstrip("-")[:1] for arg in argv[1:])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coprocd.core.canonical import CanonicalLine
@@ -46,6 +46,7 @@ def test_typing_nothing_changes_nothing() -> None:
     assert (line.length, line.longest(b"")) == (3, 3)
 
 
+@settings(deadline=None)
 @given(TYPED)
 def test_what_is_typed_in_pieces_counts_as_what_is_typed_whole(pieces: list[bytes]) -> None:
     whole, piecewise = CanonicalLine(), CanonicalLine()

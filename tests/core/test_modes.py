@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coprocd.core.modes import InputModes
@@ -62,11 +62,13 @@ def test_it_begins_with_the_modes_it_is_given() -> None:
     assert (modes.bracketed_paste, modes.application_cursor) == (True, True)
 
 
+@settings(deadline=None)
 @given(OUTPUT)
 def test_output_fed_byte_by_byte_means_what_it_means_whole(output: bytes) -> None:
     assert after(*(output[i : i + 1] for i in range(len(output)))) == after(output)
 
 
+@settings(deadline=None)
 @given(OUTPUT, st.lists(st.integers(0, 400), max_size=6))
 def test_output_cut_anywhere_means_what_it_means_whole(output: bytes, cuts: list[int]) -> None:
     edges = [0, *sorted(min(cut, len(output)) for cut in cuts), len(output)]

@@ -114,7 +114,7 @@ def run_intake(world: IntakeWorld) -> tuple[bytes, int]:
             kills += 1
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(CHUNKS, PARTS, st.integers(1, 20), KILLS)
 def test_an_intake_killed_anywhere_and_again_while_it_recovers_takes_an_exact_run(
     chunks: list[bytes], parts: list[int], capacity: int, kills: list[int]
@@ -178,7 +178,7 @@ def run_feed(world: FeedWorld) -> int:
             kills += 1
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=60), PARTS, PARTS, KILLS)
 def test_a_feed_killed_anywhere_knows_the_exact_byte_its_reader_has_taken(
     data: bytes, fills: list[int], parts: list[int], kills: list[int]
@@ -199,6 +199,7 @@ def test_a_feed_killed_at_each_step_in_turn_feeds_an_exact_run() -> None:
     assert 20 < point < 1000
 
 
+@settings(deadline=None)
 @given(st.integers(1, 50), st.integers(0, 500), st.data())
 def test_a_run_stands_in_one_piece_or_in_two_around_the_wrap(capacity: int, offset: int, data: st.DataObject) -> None:
     size = data.draw(st.integers(0, capacity))
@@ -228,6 +229,7 @@ def test_a_hold_leaves_the_room_that_would_not_overwrite_it() -> None:
     assert [ring.room(hold) for hold in (15, 16, 20, 25)] == [0, 1, 5, 10]
 
 
+@settings(deadline=None)
 @given(st.integers(1, 30), st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40))))
 def test_a_writer_that_keeps_to_the_room_never_overwrites_what_is_held(capacity: int, steps: list[tuple[int, int]]) -> None:
     ring, hold = Ring([0, 0], 0, BASE, capacity), 0
@@ -246,13 +248,12 @@ def test_what_was_appended_is_retained_up_to_the_capacity() -> None:
     assert (ring.retained_from, ring.end) == (1, 11)
 
 
-def test_an_append_killed_before_its_last_store_is_left_out() -> None:
-    for point in (0, 1):
-        slots = Slots(Ring.SLOTS, Fuse([point]))
-        ring = Ring(slots, 0, BASE, 10)
-        with pytest.raises(Killed):
-            ring.append(4)
-        assert Ring(slots, 0, BASE, 10).end == 0
+def test_an_append_killed_before_its_only_store_is_left_out() -> None:
+    slots = Slots(Ring.SLOTS, Fuse([0]))
+    ring = Ring(slots, 0, BASE, 10)
+    with pytest.raises(Killed):
+        ring.append(4)
+    assert Ring(slots, 0, BASE, 10).end == 0
 
 
 def test_rings_and_positions_use_no_slots_but_their_own() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coprocd.core.silence import OPEN, Silence
@@ -119,6 +119,7 @@ def test_no_slots_but_its_own_are_used() -> None:
 STEPS = st.lists(st.tuples(st.sampled_from(["print", "open", "close", "lift"]), st.integers(0, 9)), max_size=40)
 
 
+@settings(deadline=None)
 @given(STEPS, st.integers(1, 4), st.integers(5, 60))
 def test_exactly_the_bytes_printed_in_silence_are_silenced(steps: list[tuple[str, int]], most: int, capacity: int) -> None:
     silence = make(most)

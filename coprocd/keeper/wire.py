@@ -83,7 +83,7 @@ class Decoder:
             try:
                 message = json.loads(body)
                 fds = [self._fds.popleft() for _ in range(message.get("fds", 0))]
-            except (ValueError, AttributeError, TypeError, IndexError) as error:
+            except (ValueError, AttributeError, TypeError, IndexError, OverflowError) as error:
                 raise WireError(f"no message of this protocol: {body[:80]!r}") from error
             yield message, fds
 
@@ -102,7 +102,7 @@ def agree(hello: Message) -> int:
     """The version both sides speak; WireError, naming the side to upgrade, when there is none."""
     try:
         version, oldest = int(hello["version"]), int(hello["min"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise WireError(f"the first message must hold version and min, and is {hello!r}") from error
     if version < OLDEST:
         raise WireError(f"the peer speaks keeper protocol {oldest} to {version}, this side {OLDEST} to {VERSION}: upgrade the peer")

@@ -177,7 +177,7 @@ class Keeper:
             operation(client, message, fds)
         except Refused as error:
             client.send(reply | {"error": {"code": error.code, "message": str(error)}})
-        except (KeyError, TypeError, ValueError) as error:
+        except Exception as error:  # whatever the message was, the sessions must not go with it
             client.send(reply | {"error": {"code": "bad_operation", "message": f"{message.get('op')}: {error!r}"}})
         finally:
             for fd in fds:
@@ -266,7 +266,10 @@ class Keeper:
             del self.holdings[key]
             holding.dropped = True
             if holding.pid is not None and not holding.reaped:
-                os.killpg(holding.pid, signal.SIGKILL)
+                try:
+                    os.killpg(holding.pid, signal.SIGKILL)
+                except PermissionError:
+                    pass  # it has become root: the hangup is all that reaches it
                 if holding.status is not None:
                     self._reap(holding)
 

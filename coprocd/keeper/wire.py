@@ -83,7 +83,7 @@ class Decoder:
             try:
                 message = json.loads(body)
                 fds = [self._fds.popleft() for _ in range(message.get("fds", 0))]
-            except (ValueError, AttributeError, TypeError, IndexError, OverflowError) as error:
+            except (ValueError, AttributeError, TypeError, IndexError, OverflowError, RecursionError) as error:
                 raise WireError(f"no message of this protocol: {body[:80]!r}") from error
             yield message, fds
 

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 CHECK_S = 0.25
 """How often a coprocess that takes nothing is looked at."""
 
+KILL_PATIENCE_S = 2.0
+"""How long a killed process is waited for."""
+
 GROUP_POLL_S = 0.05
 """How often it is looked whether the rest of an ended coprocess's group has ended."""
 
@@ -292,6 +295,14 @@ class Coprocess:
             self.save()
             self._ending = self._loop.create_task(self._end(reason, grace_s))
             self.session.own(self._ending)
+        elif self.running:
+            self.session.own(self._loop.create_task(self._kill_after(grace_s)))
+
+    async def _kill_after(self, grace_s: float) -> None:
+        """Shortens the grace of an end that has begun."""
+        await self._exit_within(grace_s)
+        if not self._exited.done():
+            await self.session.context.keeper.signal(self.key, signal.SIGKILL)
 
     async def stop(self, grace_s: float) -> None:
         """Ends it as `stopped`; returns when it has ended."""
@@ -324,7 +335,7 @@ class Coprocess:
             await self._exit_within(grace_s)
         if not self._exited.done():
             await keeper.signal(self.key, signal.SIGKILL)
-            await self._exited
+            await self._exit_within(KILL_PATIENCE_S)  # one that has become root cannot be killed
         self._finish(reason)
         await self._bury(grace_s)
 

@@ -104,7 +104,8 @@ class Coprocesses:
     def forget_oldest(self) -> None:
         """Drops ended ones over the number that is kept."""
         most = self._session.context.settings.ended_coprocesses_most
-        for old in [c for c in self._all if not c.running][:-most]:
+        last = self.last_typing
+        for old in [c for c in self._all if not c.running and c is not last][:-most]:
             self._all.remove(old)
             self._session.own(asyncio.get_running_loop().create_task(old.forget()))
 

@@ -108,7 +108,11 @@ class Pump:
 
     def resume_if_room(self) -> None:
         """A reader has moved on, or gone: the job may print again when there is room worth a turn."""
-        if self.paused_by is None or self._room() < min(pipes.CHUNK_BYTES, self._session.log.ring.capacity // 4):
+        if self.paused_by is None:
+            return
+        if self._room() < min(pipes.CHUNK_BYTES, self._session.log.ring.capacity // 4):
+            if self.paused_by.hold is None:
+                self._pause()  # it has gone, and the next one holds the log
             return
         self.paused_by = None
         if self._pause_due is not None:

@@ -35,6 +35,7 @@ EXITED_AFTER_S = 0.6
 """A session has exited so long after its job's end at the latest, even while a slow reader keeps the last output waiting."""
 
 KILL_AGAIN_S = 0.5
+KILLS_MOST = 4
 
 SUMMARY_STDERR = 1000
 """Characters of a coprocess's stderr shown with its session; `coprocess.get` has all of it."""
@@ -263,7 +264,9 @@ class Session:
                 if foreground is not None and foreground != self.record.pid:
                     _signal_group(foreground, number)
             await asyncio.wait([drained], timeout=grace_s)
-            while not drained.done():
+            for _ in range(KILLS_MOST):  # a job that has become root is left to the hangup
+                if drained.done():
+                    break
                 await self.context.keeper.signal(self.key, signal.SIGKILL)
                 if self.pump.draining:
                     self.pump.end()
@@ -272,6 +275,14 @@ class Session:
             for coprocess in self.coprocesses:
                 coprocess.end("session_ended", grace_s)
             await asyncio.wait(list(self._tasks))
+
+    async def kill_after(self, grace_s: float) -> None:
+        """Kills its job and its coprocesses when they have not ended within `grace_s`."""
+        await asyncio.wait([self.pump.drained], timeout=grace_s)
+        if not self.pump.drained.done():
+            await self.context.keeper.signal(self.key, signal.SIGKILL)
+        for coprocess in self.coprocesses:
+            coprocess.end("session_ended", 0)
 
     async def forget(self) -> None:
         """Drops it with its log; whoever still reads is woken. It must have been closed."""

@@ -27,6 +27,7 @@ class Sessions:
         self.context = context
         self._sessions: dict[str, Session] = {}
         self._creating: dict[str, asyncio.Task[Session]] = {}
+        self._closing: dict[str, asyncio.Task[objects.Session]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
         self._prune_due: asyncio.TimerHandle | None = None
@@ -78,12 +79,10 @@ class Sessions:
         if task is None:
             task = self._loop.create_task(self._create(params))
             if params.key is not None:
-                self._creating[params.key] = task
-        try:
-            return await asyncio.shield(task)
-        finally:
-            if params.key is not None and task.done():
-                self._creating.pop(params.key, None)
+                key = params.key
+                self._creating[key] = task
+                task.add_done_callback(lambda _: self._creating.pop(key, None))
+        return await asyncio.shield(task)
 
     async def _create(self, params: objects.SessionCreate) -> Session:
         if params.argv is not None and params.shell is not None:
@@ -205,8 +204,13 @@ class Sessions:
     # -- dropping -----------------------------------------------------------------------------------------------------
 
     async def close(self, session: Session, grace_s: float) -> objects.Session:
-        """Ends it, and drops it with its log: how it was at its end."""
-        task = self._loop.create_task(self._close(session, grace_s))
+        """Ends it, and drops it with its log: how it was at its end. A second caller can only shorten the grace of the first."""
+        task = self._closing.get(session.id)
+        if task is None:
+            task = self._closing[session.id] = self._loop.create_task(self._close(session, grace_s))
+            task.add_done_callback(lambda _: self._closing.pop(session.id, None))
+        else:
+            self._own(session.kill_after(grace_s))
         return await asyncio.shield(task)
 
     async def _close(self, session: Session, grace_s: float) -> objects.Session:

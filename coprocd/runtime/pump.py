@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from coprocd.runtime.coprocess import Coprocess
     from coprocd.runtime.session import Session
 
+REOPEN_S = 0.1
+"""How often a terminal that nobody has open is looked at: a job may close it and open it again."""
+
 PAUSED_EVENT_S = 1.0
 """A pause is an event once it has lasted so long: short ones are how a slow reader and a fast writer go along."""
 
@@ -48,7 +51,7 @@ class Pump:
         self._read()
 
     def stop(self) -> None:
-        """Reads no more."""
+        """Reads no more for now."""
         if self._reading:
             self._reading = False
             self._loop.remove_reader(self._master)
@@ -133,17 +136,23 @@ class Pump:
         settings = self._session.context.settings
         self._left = settings.drain_most_bytes
         self._over = self._loop.time() + settings.drain_most_s
-        if self._hung_up:
-            self.end()
-        else:
-            self._await_quiet()
+        self._look_again()
+        self._await_quiet()
 
     def _on_hangup(self) -> None:
-        """The last descriptor of the terminal's other end was closed; the job itself may run on."""
+        """Nobody has the terminal's other end open. While the job lives, it or another may open it again."""
         self.stop()
         self._hung_up = True
         if self._left is not None:
             self.end()
+        else:
+            self._loop.call_later(REOPEN_S, self._look_again)
+
+    def _look_again(self) -> None:
+        if self._hung_up:
+            self._hung_up = False
+            if self.paused_by is None:
+                self._read()
 
     def _await_quiet(self) -> None:
         """Output ends when nothing has come for a while, or too much has, or for too long."""

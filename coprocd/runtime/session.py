@@ -240,7 +240,7 @@ class Session:
 
     def _hang_up(self) -> None:
         """Closes the master; once the keeper's duplicate is closed too, whoever is left on the terminal is hung up."""
-        self.pump.stop()
+        self.pump.end()
         self.input.feed.disconnect()
         pipes.close(self.master)
         self.master = -1

@@ -3,41 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from coprocd.api.call import Call
+from coprocd.api.methods import session
 from coprocd.protocol import objects
 from coprocd.protocol.errors import CoprocdError
 
-if TYPE_CHECKING:
-    from coprocd.runtime.session import Session
-
 
 async def run(call: Call, params: objects.CoprocessRun) -> objects.Coprocess:
-    coprocess = await _session(call, params.session).coprocesses.run(params)
+    coprocess = await session.found(call, params.session).coprocesses.run(params)
     return coprocess.describe()
 
 
 async def stop(call: Call, params: objects.CoprocessStop) -> objects.Stopped:
-    session = _session(call, params.session)
-    found = session.coprocesses.find(params.name)
+    of = session.found(call, params.session)
+    found = of.coprocesses.find(params.name)
     if found is None:
         which = "no coprocess that types runs" if params.name is None else f"no coprocess named {params.name!r} runs"
-        raise CoprocdError("no_coprocess", f"{which} in session {session.record.name}; coprocctl coprocess --all shows those there are")
+        raise CoprocdError("no_coprocess", f"{which} in session {of.record.name}; coprocctl coprocess --all shows those there are")
     await found.stop(params.grace_s)
     return objects.Stopped(True)
 
 
 async def get(call: Call, params: objects.CoprocessGet) -> objects.Coprocess | None:
-    found = _session(call, params.session).coprocesses.last_typing
+    found = session.found(call, params.session).coprocesses.last_typing
     return found.describe() if found is not None else None
 
 
 async def list(call: Call, params: objects.CoprocessList) -> Sequence[objects.Coprocess]:
-    sessions = call.daemon.sessions if params.session is None else [_session(call, params.session)]
-    return [coprocess.describe() for session in sessions for coprocess in session.coprocesses]
-
-
-def _session(call: Call, ref: str) -> Session:
-    session: Session = call.daemon.sessions.resolve(ref)
-    return session
+    sessions = call.daemon.sessions if params.session is None else [session.found(call, params.session)]
+    return [coprocess.describe() for one in sessions for coprocess in one.coprocesses]

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 
 async def create(call: Call, params: objects.SessionCreate) -> objects.Session:
-    session = await call.daemon.sessions.create(params)
-    return _describe(session)
+    session: Session = await call.daemon.sessions.create(params)
+    return session.describe()
 
 
 async def list(call: Call, params: objects.SessionList) -> Sequence[objects.Session]:
@@ -29,35 +29,35 @@ async def list(call: Call, params: objects.SessionList) -> Sequence[objects.Sess
 
 
 async def get(call: Call, params: objects.SessionGet) -> objects.Session:
-    return _describe(_session(call, params.session))
+    return found(call, params.session).describe()
 
 
 async def renew(call: Call, params: objects.SessionGet) -> objects.Session:
-    session = _session(call, params.session)
+    session = found(call, params.session)
     call.daemon.sessions.renew(session)
-    return _describe(session)
+    return session.describe()
 
 
 async def rename(call: Call, params: objects.SessionRename) -> objects.Session:
-    session = _session(call, params.session)
+    session = found(call, params.session)
     call.daemon.sessions.rename(session, params.name)
-    return _describe(session)
+    return session.describe()
 
 
 async def resize(call: Call, params: objects.SessionResize) -> objects.Session:
     session = _running(call, params.session)
     session.resize(params.rows, params.cols)
-    return _describe(session)
+    return session.describe()
 
 
 async def signal(call: Call, params: objects.SessionSignal) -> objects.Session:
     session = _running(call, params.session)
     await session.signal(_signal_number(params.signal))
-    return _describe(session)
+    return session.describe()
 
 
 async def close(call: Call, params: objects.SessionClose) -> objects.Session:
-    result: objects.Session = await call.daemon.sessions.close(_session(call, params.session), params.grace_s)
+    result: objects.Session = await call.daemon.sessions.close(found(call, params.session), params.grace_s)
     return result
 
 
@@ -87,24 +87,21 @@ async def send_bytes(call: Call, params: objects.SessionSendBytes) -> objects.Ac
 
 
 async def read(call: Call, params: objects.SessionRead) -> objects.Output:
-    return await read_output(_session(call, params.session), params)
+    return await read_output(found(call, params.session), params)
 
 
-def _session(call: Call, ref: str) -> Session:
+def found(call: Call, ref: str) -> Session:
+    """The session that `ref` names; what every method begins with."""
     session: Session = call.daemon.sessions.resolve(ref)
     return session
 
 
 def _running(call: Call, ref: str, key: str | None = None) -> Session:
     """The session, whose job must not have ended; with an idempotency key the answer may be remembered still."""
-    session = _session(call, ref)
+    session = found(call, ref)
     if key is None and not session.connected:
         raise session.exited_error()
     return session
-
-
-def _describe(session: Session) -> objects.Session:
-    return session.describe()
 
 
 def _signal_number(signal: str | int) -> int:

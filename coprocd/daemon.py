@@ -15,7 +15,7 @@ import secrets
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -26,7 +26,7 @@ from coprocd.api.listener import Listener
 from coprocd.api.methods import handlers
 from coprocd.api.rpc import Dispatcher
 from coprocd.core.event_log import EventLog
-from coprocd.keeper.client import KeeperClient
+from coprocd.keeper.client import Belonging, KeeperClient
 from coprocd.platform import memory, peer, pipes, processes
 from coprocd.protocol import objects, places
 from coprocd.runtime.context import Context
@@ -50,6 +50,8 @@ class Daemon:
         self.sessions: Sessions
         self.events: EventLog
         self._keeper: KeeperClient
+        self._own: dict[str, int] = {}
+        self._unclaimed: list[Belonging] = []
         self._started = time.monotonic()
         self._ended = asyncio.Event()
         self._unlink = False
@@ -59,12 +61,13 @@ class Daemon:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.end)
-        self._keeper = await KeeperClient.connect(places.keeper_socket_path(self.socket_path), self._on_exited, self._on_keeper_lost)
-        holdings, jobs = await self._keeper.holdings()
-        own = holdings.pop(KEY, {})
+        self._keeper = KeeperClient(self.socket_path, self._belongings, self._on_exited, self._on_jobs_lost)
+        holdings, jobs = await self._keeper.connect()
+        own = self._own = holdings.pop(KEY, {})
+        self._unclaimed = [Belonging(key, None, fds) for key, fds in holdings.items()]
         handed = own.pop("socket", None)
         claim = claim_socket(self.socket_path, socket.socket(fileno=handed) if handed is not None else None)
-        await self._keeper.hold(KEY, {"socket": claim.socket.fileno()})
+        await self._hold({"socket": claim.socket.fileno()})
         self.events = EventLog(
             epoch=secrets.token_hex(8),
             clock=time.time,
@@ -75,6 +78,8 @@ class Daemon:
         context = Context(self.settings, self._keeper, await self._intake(own), self.events, self.socket_path)
         self.sessions = Sessions(context)
         await self.sessions.recover(holdings, jobs)
+        self._unclaimed.clear()
+        await self._keeper.settle()
         listener = Listener(claim.socket, self, Dispatcher(handlers()))
         await listener.start()
         log.info("coprocd %s serves %s with %d sessions", __version__, self.socket_path, len(self.sessions))
@@ -90,6 +95,7 @@ class Daemon:
         """Prepares an end that no other daemon follows; with `sessions` all of them end first. How many there are."""
         count = await self.sessions.close_all(self.settings.close_grace_s) if sessions else len(self.sessions)
         self._unlink = True
+        self._own.pop("socket")
         await self._keeper.drop(KEY, "socket")
         await self._keeper.retire(end=sessions)
         return count
@@ -115,8 +121,18 @@ class Daemon:
         if "intake" in own:
             return Intake.open(own["intake"], (own["intake_read"], own["intake_write"]))
         intake = Intake.create()
-        await self._keeper.hold(KEY, {"intake": intake.segment.fd, "intake_read": intake.pipe[0], "intake_write": intake.pipe[1]})
+        await self._hold({"intake": intake.segment.fd, "intake_read": intake.pipe[0], "intake_write": intake.pipe[1]})
         return intake
+
+    async def _hold(self, fds: dict[str, int]) -> None:
+        """Has descriptors of the daemon itself held, by this keeper and the next."""
+        self._own |= fds
+        await self._keeper.hold(KEY, fds)
+
+    def _belongings(self) -> Iterator[Belonging]:
+        """All that a keeper is to hold for this daemon; until a session has been taken over, what the keeper before held of it."""
+        yield Belonging(KEY, None, self._own)
+        yield from self._unclaimed or (belonging for session in self.sessions for belonging in session.belongings())
 
     async def _stop(self, listener: Listener, claim: Claim) -> None:
         log.info("ending with %d sessions", len(self.sessions))
@@ -127,6 +143,10 @@ class Daemon:
     def _on_exited(self, key: str, job: dict[str, Any]) -> None:
         self.sessions.on_exited(key, job)
 
-    def _on_keeper_lost(self) -> None:
-        log.error("the keeper is gone; this daemon ends")
-        self.end()
+    def _on_jobs_lost(self, lost: list[dict[str, Any]]) -> None:
+        """An earlier daemon and its keeper were killed together: the sessions they had are gone, and that is said."""
+        for job in lost:
+            kind, _, session = job["key"].partition("/")
+            if kind == "session":
+                log.error("session %s (%s) was lost: keeper and daemon were killed together", session, job["label"])
+                self.events.append("session.lost", session, name=job["label"], pid=job["pid"])

@@ -1,74 +1,53 @@
 """The keeper process: one thread, one selector. It forks jobs, holds descriptors under keys, reaps, and starts the daemon.
 
-A *holding* is a key with named descriptors and, for a job, its pid. A job that has ended stays a zombie until the daemon
-has said `reap`: so its pid and process group cannot be anybody else's when a signal is sent to them.
-
-    operation                                     answer
-    spawn     key, kind, argv, env, cwd, …        pid, and the job's descriptors; those sent along are held with them
-    hold      key, names                          {}; the descriptors are held under those names
-    drop      key, names?                         {}; they are closed (all of them: and the job, if any, is killed)
-    signal    key, signal                         {"delivered"}; to the process group of the job
-    reap      key                                 {}; an ended job's pid is given back to the system
-    holdings                                      part after part: {"part": [key, name, …]} with descriptors, then the jobs
-    start                                         {}; a descriptor comes along on which the daemon's readiness is told
-    retire    end?                                {}; the daemon is about to end: do not start another (end: nor go on)
+operation                                     answer
+spawn     key, kind, argv, env, cwd, …        pid, and the job's descriptors; those sent along are held with them
+hold      key, names, label?, job?            {}; the descriptors are held under those names (job: an earlier keeper started it)
+settle                                        {"lost": [{key, label, pid}]}: what is not held now was lost, and is ended
+drop      key, names?                         {}; they are closed (all of them: and the job, if any, is killed)
+signal    key, signal                         {"delivered"}; to the process group of the job
+reap      key                                 {}; an ended job's pid is given back to the system
+jobs                                          {"jobs": [{key, pid, status, reaped}]}
+holdings                                      part after part: {"part": [key, name, …]} with descriptors, then the jobs
+start                                         {}; a descriptor comes along on which the daemon's readiness is told
+retire    end?                                {}; the daemon is about to end: do not start another (end: nor go on)
+renew                                         {}, from the same process that by then runs the installed code (`renewal`)
 """
 
 from __future__ import annotations
 
-import fcntl
+import errno
 import logging
 import os
-import resource
 import selectors
 import signal
 import socket
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from typing import Any
 
-from coprocd.keeper import spawn, wire
+from coprocd.keeper import renewal, spawn, wire
+from coprocd.keeper.holdings import Holding, Holdings
+from coprocd.keeper.register import Entry, Register
+from coprocd.keeper.strays import Strays
 from coprocd.keeper.supervisor import Supervisor
-from coprocd.platform import peer
+from coprocd.platform import descriptors, peer, pidfd
 
 log = logging.getLogger("coprocd.keeper")
 
 SEND_TIMEOUT_S = 5.0
 """A client that takes no bytes for so long is cut off; the daemon comes back and asks anew."""
 
-
-@dataclass
-class Holding:
-    """Descriptors under one key, and the job they belong to."""
-
-    fds: dict[str, int] = field(default_factory=dict)
-    pid: int | None = None
-    status: dict[str, int | str | None] | None = None
-    reaped: bool = False
-    dropped: bool = False
-
-    def job(self, key: str) -> dict[str, Any]:
-        return {"key": key, "pid": self.pid, "status": self.status, "reaped": self.reaped}
-
-
-class Client:
-    """One connection: the daemon, or somebody who wants it started."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        self.sock = sock
-        self.decoder = wire.Decoder()
-        self.role = ""
-
-    def send(self, message: wire.Message, fds: Iterable[int] = ()) -> None:
-        try:
-            wire.send(self.sock, message, tuple(fds))
-        except OSError as error:
-            log.warning("the %s is gone: %s", self.role or "client", error)
-
-
 CLOSE_TIMEOUT_S = 2.0
 """For how long the keeper, when it ends, waits for killed jobs: one in an uninterruptible sleep is left to init."""
+
+POLL_S = 0.5
+"""How often jobs are looked at whose end nothing tells."""
+
+RESERVE_FDS = 64
+"""Descriptors that no new job gets: what comes with a message must always find room, or the daemon is cut off."""
+
+EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ENOSPC, errno.EDQUOT, errno.ENXIO)
+"""What a spawn meets where the machine has no more: descriptors, memory, processes, terminals (pty(7)), disk."""
 
 
 class Refused(Exception):
@@ -79,212 +58,278 @@ class Refused(Exception):
         self.code = code
 
 
-class Keeper:
-    """Owns every holding and every child."""
+class Client:
+    """One connection: the daemon, or somebody who wants it started."""
 
-    def __init__(self, listener: socket.socket, supervisor: Supervisor, open_files: tuple[int, int]) -> None:
-        """`open_files` is the limit that jobs get: the one the keeper was started with."""
-        self.holdings: dict[str, Holding] = {}
+    def __init__(self, sock: socket.socket, role: str = "", decoder: wire.Decoder | None = None) -> None:
+        self.sock = sock
+        self.decoder = decoder or wire.Decoder()
+        self.role = role
+
+
+class Keeper:
+    """Serves its clients, and owns every holding and every child."""
+
+    def __init__(self, listener: socket.socket, lock: int, register: Register, supervisor: Supervisor, open_files: tuple[int, int]) -> None:
+        """`open_files` is the limit that jobs get: the one the keeper was started with. `lock` makes the listener's path ours."""
+        self.holdings = Holdings(register, self._watch_job, self._on_job_ended)
         self.supervisor = supervisor
-        self._listener = listener
-        self._open_files = open_files
+        self.listener = listener
+        self.lock = lock
+        self.register = register
+        self.open_files = open_files
+        self.clients: list[Client] = []
+        self.unclaimed: list[Entry] = register.entries()
+        self._strays = Strays()
         self._selector = selectors.DefaultSelector()
-        self._clients: list[Client] = []
-        self._children: dict[int, tuple[str, Holding]] = {}
         self._ending = False
+        self._renew_due = False
         self._operations: dict[str, Callable[[Client, wire.Message, list[int]], None]] = {
-            name: getattr(self, f"_op_{name}") for name in ("spawn", "hold", "drop", "signal", "reap", "holdings", "start", "retire")
+            name: getattr(self, f"_op_{name}")
+            for name in ("spawn", "hold", "settle", "drop", "signal", "reap", "jobs", "holdings", "start", "retire", "renew")
         }
 
     def run(self) -> None:
         """Serves until there is nothing left to keep, or SIGTERM."""
         wake = self._wake_on_signals()
-        self._watch(self._listener, self._accept)
+        self._watch(self.listener, self._accept)
         self._watch(wake, lambda: self._on_signal(wake))
+        for client in list(self.clients):
+            self._watch_client(client)
+            self._answer(client)
         self._watch_daemon()
         while not (self._ending and self.supervisor.pid is None) and not self._idle():
-            for key, _ in self._selector.select(self.supervisor.seconds_to_start()):
+            for key, _ in self._selector.select(self._seconds_to_wake()):
                 key.data()
             self.supervisor.start_if_due()
+            self._strays.kill_if_due()
+            if self.holdings.must_poll:
+                self.holdings.look_at_all()
             self._watch_daemon()
+            if self._renew_due:
+                self._renew_due = False
+                renewal.renew(self, None)
         self.close()
 
     def close(self) -> None:
         """Hangs up and kills every job that is left, and sees them end."""
-        for name in list(self.holdings):
-            self._drop(name)
+        self.holdings.drop_all()
         deadline = time.monotonic() + CLOSE_TIMEOUT_S
-        while self._children and time.monotonic() < deadline:
+        while self.holdings.jobs and time.monotonic() < deadline:
             for key, _ in self._selector.select(deadline - time.monotonic()):
                 key.data()
-        for client in self._clients:
+        for client in self.clients:
             client.sock.close()
         self._selector.close()
+        if not self.unclaimed:
+            self.register.remove()
+
+    def _seconds_to_wake(self) -> float | None:
+        waits = (self.supervisor.seconds_to_start(), self._strays.seconds_to_kill(), POLL_S if self.holdings.must_poll else None)
+        return min((wait for wait in waits if wait is not None), default=None)
 
     def _idle(self) -> bool:
         """Whether there is no daemon, none to come, and nothing to keep."""
-        return self.supervisor.at_rest and not any(h.pid is not None for h in self.holdings.values())
+        return self.supervisor.at_rest and self._strays.seconds_to_kill() is None and not any(h.pid is not None for h in self.holdings)
 
     # -- connections ------------------------------------------------------------------------------------------------
 
     def _watch(self, source: int | socket.socket, callback: Callable[[], None]) -> None:
         self._selector.register(source, selectors.EVENT_READ, callback)
 
+    def _unwatch(self, source: int | socket.socket) -> None:
+        if source in self._selector.get_map():
+            self._selector.unregister(source)
+
     def _accept(self) -> None:
-        sock, _ = self._listener.accept()
+        try:
+            sock, _ = self.listener.accept()
+        except OSError as error:
+            log.warning("a connection was not accepted: %s", error.strerror)
+            return
         if not peer.may_connect(sock):
             log.warning("a connection of user %s was refused", peer.uid(sock))
             sock.close()
             return
-        sock.settimeout(SEND_TIMEOUT_S)
         client = Client(sock)
-        self._clients.append(client)
-        self._watch(sock, lambda: self._on_readable(client))
+        self.clients.append(client)
+        self._watch_client(client)
+
+    def _watch_client(self, client: Client) -> None:
+        client.sock.settimeout(SEND_TIMEOUT_S)
+        self._watch(client.sock, lambda: self._on_readable(client))
 
     def _on_readable(self, client: Client) -> None:
+        if client not in self.clients:
+            return  # cut off earlier in this turn
+        self._answer(client, receive=True)
+
+    def _answer(self, client: Client, receive: bool = False) -> None:
+        """Does what the whole messages of a client ask for, those included that it has sent by now."""
+        alive = True
         try:
-            alive = client.decoder.receive(client.sock)
+            if receive:
+                alive = client.decoder.receive(client.sock)
             for message, fds in client.decoder.messages():
                 self._on_message(client, message, fds)
         except (wire.WireError, OSError) as error:
-            log.warning("a client was cut off: %s", error)
-            client.send({"error": {"code": "version_mismatch", "message": str(error)}})
+            log.warning("the %s was cut off: %s", client.role or "client", error)
+            self.send(client, {"error": {"code": "version_mismatch", "message": str(error)}})
             alive = False
         if not alive:
             self._disconnect(client)
 
+    def send(self, client: Client, message: wire.Message, fds: Iterable[int] = ()) -> None:
+        """Sends to one that is connected; one that cannot be sent to is cut off, for half a message may be on its way."""
+        if client in self.clients:
+            try:
+                wire.send(client.sock, message, tuple(fds))
+            except OSError as error:
+                log.warning("the %s is gone: %s", client.role or "client", error)
+                self._disconnect(client)
+
     def _disconnect(self, client: Client) -> None:
-        if client in self._clients:
-            self._clients.remove(client)
-            self._selector.unregister(client.sock)
+        if client in self.clients:
+            self.clients.remove(client)
+            self._unwatch(client.sock)
             client.decoder.close()
             client.sock.close()
 
     def _on_message(self, client: Client, message: wire.Message, fds: list[int]) -> None:
-        if not client.role:
-            wire.agree(message)
-            client.role = str(message.get("role"))
-            if client.role == "daemon":
-                for other in [c for c in self._clients if c.role == "daemon" and c is not client]:
-                    self._disconnect(other)
-            client.send(wire.greeting("keeper") | {"pid": os.getpid()})
-            return
-        reply: wire.Message = {"id": message.get("id")}
         try:
-            operation = self._operations.get(str(message.get("op")))
-            if operation is None:
-                raise Refused("unknown_operation", f"no operation is named {message.get('op')!r}")
-            operation(client, message, fds)
-        except Refused as error:
-            client.send(reply | {"error": {"code": error.code, "message": str(error)}})
-        except Exception as error:  # whatever the message was, the sessions must not go with it
-            client.send(reply | {"error": {"code": "bad_operation", "message": f"{message.get('op')}: {error!r}"}})
+            if not client.role:
+                self._greet(client, message)
+                return
+            reply: wire.Message = {"id": message.get("id")}
+            try:
+                operation = self._operations.get(str(message.get("op")))
+                if operation is None:
+                    raise Refused("unknown_operation", f"no operation is named {message.get('op')!r}")
+                wire.check(message, len(fds))
+                operation(client, message, fds)
+            except Refused as error:
+                self.send(client, reply | {"error": {"code": error.code, "message": str(error)}})
+            except Exception as error:  # whatever the message was, the sessions must not go with it
+                log.warning("%s was refused: %r", message.get("op"), error)
+                self.send(client, reply | {"error": {"code": "bad_operation", "message": f"{message.get('op')}: {error}"}})
         finally:
             for fd in fds:
                 os.close(fd)
 
+    def _greet(self, client: Client, hello: wire.Message) -> None:
+        wire.agree(hello)
+        client.role = str(hello.get("role"))
+        if client.role == "daemon":
+            for other in [c for c in self.clients if c.role == "daemon" and c is not client]:
+                self._disconnect(other)
+            pid = peer.pid(client.sock)
+            if pid is not None:
+                self.supervisor.adopt(pid)
+                self._watch_daemon()
+        self.send(
+            client,
+            wire.greeting("keeper") | {"pid": os.getpid(), "open_files": self.open_files[0], "managed": self.supervisor.managed},
+        )
+
     # -- operations; `fds` are closed after each, so what is kept is taken out of the list ------------------------------
 
     def _op_spawn(self, client: Client, message: wire.Message, fds: list[int]) -> None:
-        key, names = message["key"], message.get("names", [])
-        if key in self.holdings and self.holdings[key].pid is not None:
+        key, label = message["key"], message.get("label", "")
+        found = self.holdings.get(key)
+        if found is not None and found.pid is not None:
             raise Refused("key_taken", f"{key} has a job")
-        argv, env, cwd = message["argv"], message["env"], message["cwd"]
+        used, most = descriptors.count(), descriptors.limit()
+        if used + RESERVE_FDS > most:
+            raise Refused("resource_exhausted", f"the keeper has {used} of {most} descriptors in use: close sessions, or raise the limit")
+        start = spawn.Start(message["cwd"], self.open_files, self.register.fd, self.register.entry(key, label))
         try:
             if message["kind"] == "pty":
-                pid, own = spawn.on_pty(argv, env, cwd, message["rows"], message["cols"], self._open_files)
+                pid, own = spawn.on_pty(message["argv"], message["env"], message["rows"], message["cols"], start)
             else:
-                pid, own = spawn.on_pipes(argv, env, cwd, message["stdout"], self._open_files)
+                pid, own = spawn.on_pipes(message["argv"], message["env"], message["stdout"], start)
         except OSError as error:
-            raise Refused("spawn_failed", f"{error.strerror or error}") from error
-        holding = self.holdings.setdefault(key, Holding())
-        holding.pid = pid
-        holding.fds |= own
-        self._take(holding, names, fds)
-        self._children[pid] = (key, holding)
-        self._watch_child(pid, lambda: self._on_child_exit(pid))
-        client.send({"id": message.get("id"), "pid": pid, "names": list(own)}, own.values())
+            code = "resource_exhausted" if error.errno in EXHAUSTED else "spawn_failed"
+            raise Refused(code, f"{error.strerror or error}{_in_use() if code == 'resource_exhausted' else ''}") from error
+        holding = self.holdings.take(key, self._taken(message, fds))
+        holding.label = label
+        self.holdings.started(holding, pid, own)
+        names = [*own, *([] if holding.pidfd < 0 else ["pidfd"])]
+        self.send(client, {"id": message.get("id"), "pid": pid, "names": names}, [holding.fds[name] for name in names])
 
     def _op_hold(self, client: Client, message: wire.Message, fds: list[int]) -> None:
-        self._take(self.holdings.setdefault(message["key"], Holding()), message["names"], fds)
-        client.send({"id": message.get("id")})
+        holding = self.holdings.take(message["key"], self._taken(message, fds), message.get("label"))
+        if message.get("job") is not None:
+            self.holdings.adopted(holding, message["job"])
+        self.send(client, {"id": message.get("id")})
+
+    def _op_settle(self, client: Client, message: wire.Message, fds: list[int]) -> None:
+        lost = [entry for entry in self.unclaimed if entry.key not in self.holdings]
+        for entry in lost:
+            ended = self._strays.end(entry)
+            log.warning("%s (%s) was lost with the keeper before%s", entry.key, entry.label, ": its job is ended" if ended else "")
+        if self.unclaimed:
+            self.register.rewrite(self.holdings.entries())
+            self.unclaimed.clear()
+        self.send(client, {"id": message.get("id"), "lost": [{"key": e.key, "label": e.label, "pid": e.pid} for e in lost]})
 
     def _op_drop(self, client: Client, message: wire.Message, fds: list[int]) -> None:
-        self._drop(message["key"], message.get("names"))
-        client.send({"id": message.get("id")})
+        self.holdings.drop(message["key"], message.get("names"))
+        self.send(client, {"id": message.get("id")})
 
     def _op_signal(self, client: Client, message: wire.Message, fds: list[int]) -> None:
-        holding = self.holdings.get(message["key"])
-        delivered = False
-        if holding is not None and holding.pid is not None and not holding.reaped:
-            try:
-                os.killpg(holding.pid, message["signal"])
-                delivered = True
-            except (ProcessLookupError, PermissionError):
-                pass
-        client.send({"id": message.get("id"), "delivered": delivered})
+        self.send(client, {"id": message.get("id"), "delivered": self.holdings.signal(message["key"], message["signal"])})
 
     def _op_reap(self, client: Client, message: wire.Message, fds: list[int]) -> None:
         holding = self.holdings.get(message["key"])
-        if holding is not None and holding.status is not None:
-            self._reap(holding)
-        client.send({"id": message.get("id")})
+        if holding is not None:
+            self.holdings.reap(holding)
+        self.send(client, {"id": message.get("id")})
+
+    def _op_jobs(self, client: Client, message: wire.Message, fds: list[int]) -> None:
+        self.send(client, {"id": message.get("id"), "jobs": [holding.job() for holding in self.holdings]})
 
     def _op_holdings(self, client: Client, message: wire.Message, fds: list[int]) -> None:
         reply = {"id": message.get("id")}
-        everything = [(key, name, fd) for key, holding in self.holdings.items() for name, fd in holding.fds.items()]
+        everything = [(holding.key, name, fd) for holding in self.holdings for name, fd in holding.fds.items()]
         for start in range(0, len(everything), wire.FDS_MOST):
             part = everything[start : start + wire.FDS_MOST]
-            client.send(reply | {"part": [[key, name] for key, name, _ in part]}, [fd for _, _, fd in part])
-        client.send(reply | {"jobs": [holding.job(key) for key, holding in self.holdings.items()]})
+            self.send(client, reply | {"part": [[key, name] for key, name, _ in part]}, [fd for _, _, fd in part])
+        self._op_jobs(client, message, fds)
 
     def _op_start(self, client: Client, message: wire.Message, fds: list[int]) -> None:
         self.supervisor.start(fds.pop() if fds else None)
-        client.send({"id": message.get("id")})
+        self.send(client, {"id": message.get("id")})
 
     def _op_retire(self, client: Client, message: wire.Message, fds: list[int]) -> None:
         self.supervisor.retire()
         self._ending = bool(message.get("end"))
-        client.send({"id": message.get("id")})
+        self.send(client, {"id": message.get("id")})
 
-    def _take(self, holding: Holding, names: list[str], fds: list[int]) -> None:
-        for name in names:
-            old = holding.fds.pop(name, None)
-            if old is not None:
-                os.close(old)
-            holding.fds[name] = fds.pop(0)
+    def _op_renew(self, client: Client, message: wire.Message, fds: list[int]) -> None:
+        why = renewal.renew(self, (client, message.get("id")))
+        raise Refused("version_mismatch", why)
 
-    def _drop(self, key: str, names: list[str] | None = None) -> None:
-        holding = self.holdings.get(key)
-        if holding is None:
-            return
-        for name in list(holding.fds) if names is None else names:
-            fd = holding.fds.pop(name, None)
-            if fd is not None:
-                os.close(fd)
-        if names is None:
-            del self.holdings[key]
-            holding.dropped = True
-            if holding.pid is not None and not holding.reaped:
-                try:
-                    os.killpg(holding.pid, signal.SIGKILL)
-                except PermissionError:
-                    pass  # it has become root: the hangup is all that reaches it
-                if holding.status is not None:
-                    self._reap(holding)
+    def _taken(self, message: wire.Message, fds: list[int]) -> dict[str, int]:
+        """The descriptors of a message by their names; the keeper's from now on."""
+        taken = dict(zip(message["names"], fds, strict=True))
+        fds.clear()
+        return taken
 
-    # -- children ---------------------------------------------------------------------------------------------------
+    # -- jobs, the daemon, and signals --------------------------------------------------------------------------------
 
-    def _watch_child(self, pid: int, callback: Callable[[], None]) -> None:
-        if hasattr(os, "pidfd_open"):
-            pidfd = os.pidfd_open(pid)
+    def _watch_job(self, holding: Holding) -> None:
+        handle = holding.pidfd
 
-            def on_exit() -> None:
-                self._selector.unregister(pidfd)
-                os.close(pidfd)
-                callback()
+        def on_readable() -> None:
+            self._unwatch(handle)
+            self.holdings.look(holding)
 
-            self._watch(pidfd, on_exit)
+        if handle >= 0:
+            self._watch(handle, on_readable)
+
+    def _on_job_ended(self, holding: Holding) -> None:
+        for client in [c for c in self.clients if c.role == "daemon"]:
+            self.send(client, {"event": "exited"} | holding.job())
 
     def _watch_daemon(self) -> None:
         launched = self.supervisor.launched()
@@ -294,48 +339,38 @@ class Keeper:
 
         def on_said() -> None:
             if not self.supervisor.hear():
-                self._selector.unregister(status)
+                self._unwatch(status)
 
         def on_exit() -> None:
-            if status in self._selector.get_map():
-                self._selector.unregister(status)
+            if status >= 0:
+                self._unwatch(status)
             self.supervisor.reap()
 
-        self._watch(status, on_said)
-        self._watch_child(pid, on_exit)
+        if status >= 0:
+            self._watch(status, on_said)
+        if pidfd.AVAILABLE:
+            try:
+                handle = pidfd.open_pid(pid)
+            except ProcessLookupError:
+                on_exit()
+                return
 
-    def _on_child_exit(self, pid: int) -> None:
-        """Notes how the child ended; it stays a zombie until it is reaped or dropped."""
-        key, holding = self._children[pid]
-        if holding.status is not None:
-            return
-        info = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        if info is None:
-            return
-        holding.status = spawn.status_of(info)
-        if holding.dropped:
-            self._reap(holding)
-            return
-        for client in self._clients:
-            if client.role == "daemon":
-                client.send({"event": "exited"} | holding.job(key))
+            def on_readable() -> None:
+                self._unwatch(handle)
+                os.close(handle)
+                on_exit()
 
-    def _reap(self, holding: Holding) -> None:
-        if holding.pid is not None and not holding.reaped:
-            os.waitpid(holding.pid, 0)
-            holding.reaped = True
-            del self._children[holding.pid]
+            self._watch(handle, on_readable)
 
     def _wake_on_signals(self) -> int:
-        """A descriptor that becomes readable at SIGTERM, and at SIGCHLD where there are no pidfds."""
+        """A descriptor that becomes readable at SIGTERM and SIGHUP, and at SIGCHLD where there are no pidfds."""
         read_end, write_end = os.pipe()
         os.set_blocking(read_end, False)
         os.set_blocking(write_end, False)
         signal.set_wakeup_fd(write_end)
-        for number in (signal.SIGTERM, signal.SIGCHLD):
+        for number in (signal.SIGTERM, signal.SIGCHLD, signal.SIGHUP):
             signal.signal(number, lambda *_: None)
-        for number in (signal.SIGHUP, signal.SIGINT):
-            signal.signal(number, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         return read_end
 
     def _on_signal(self, wake: int) -> None:
@@ -344,41 +379,14 @@ class Keeper:
             log.warning("SIGTERM: %d holdings end", len(self.holdings))
             self._ending = True
             self.supervisor.end()
-        if not hasattr(os, "pidfd_open"):
+        self._renew_due = signal.SIGHUP in numbers
+        if not pidfd.AVAILABLE:
             self.supervisor.reap()
-            for pid in list(self._children):
-                self._on_child_exit(pid)
+            self.holdings.look_at_all()
 
 
-def raise_open_files() -> tuple[int, int]:
-    """Raises the soft limit of open files to the hard one; the limit as it was, which jobs get back."""
-    original = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (original[1], original[1]))
-    return original
-
-
-def claim(path: str, timeout_s: float) -> tuple[socket.socket, int] | None:
-    """A listening socket at `path` and the locked descriptor that makes it ours; None when another keeper has it."""
-    lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    deadline = time.monotonic() + timeout_s
-    while True:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                os.close(lock)
-                return None
-            time.sleep(0.01)
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        pass
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    umask = os.umask(0o177)
-    try:
-        listener.bind(path)
-    finally:
-        os.umask(umask)
-    listener.listen(16)
-    return listener, lock
+def _in_use() -> str:
+    """What a person needs to know when the machine has no more."""
+    terminals = descriptors.terminals()
+    shown = f", {terminals[0]} of {terminals[1]} terminals" if terminals is not None else ""
+    return f" ({descriptors.count()} of {descriptors.limit()} descriptors of the keeper{shown} in use)"

@@ -1,16 +1,19 @@
 """Who starts the daemon when no service manager does: the keeper, again and again, until it is told not to.
 
 A daemon that ends before it was ready counts; five in a row and the keeper gives up loudly. One that was ready and
-ended is started again at once. Sessions wait meanwhile: they are the keeper's.
+ended is started again at once. Sessions wait meanwhile: they are the keeper's. A daemon that was there before the keeper (it
+has outlived another) is taken over when it says hello. A `managed` supervisor starts nothing: a service manager does.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import signal
 import subprocess
 import sys
 import time
+from typing import Any
 
 log = logging.getLogger("coprocd.keeper")
 
@@ -20,13 +23,19 @@ FAILURES_MOST = 5
 BACKOFF_S = 0.1
 """The wait after the first such end; it doubles with each."""
 
+EXPECTED_S = 10.0
+"""A daemon that lives and has lost its keeper comes to the next one within this time; else another is started."""
+
+_READY = b"READY\n"
+
 
 class Supervisor:
     """Starts daemons, one at a time, and tells those who wait whether it is ready."""
 
-    def __init__(self, socket_path: str) -> None:
+    def __init__(self, socket_path: str, managed: bool = False) -> None:
         self.pid: int | None = None
-        self._socket_path = socket_path
+        self.managed = managed
+        self.socket_path = socket_path
         self._wanted = False
         self._due: float | None = None
         self._failures = 0
@@ -38,22 +47,39 @@ class Supervisor:
     @property
     def at_rest(self) -> bool:
         """Whether no daemon runs and none will be started."""
-        return self.pid is None and self._due is None
+        return self.pid is None and self._due is None and not self.managed
 
     @property
     def ready(self) -> bool:
-        return self._said.startswith(b"READY")
+        return self._said.startswith(_READY.strip())
 
     def start(self, waiting: int | None = None) -> None:
         """Wants a daemon from now on; `waiting` is a descriptor, ours from now on, on which it is told how that went."""
         self._wanted = True
         if waiting is not None:
             self._waiting.append(waiting)
-        if self.pid is None:
+        if self.pid is None and self.managed:
+            self._tell(b"a service manager starts the daemon here: systemctl --user start coprocd\n")
+        elif self.pid is None:
             self._failures = 0
             self._launch()
         elif self.ready:
-            self._tell(b"READY\n")
+            self._tell(_READY)
+
+    def expect(self) -> None:
+        """A daemon lives that will say hello; only if it does not, another is started."""
+        self._wanted = True
+        self._due = time.monotonic() + EXPECTED_S
+
+    def adopt(self, pid: int) -> None:
+        """The daemon `pid`, which we may not have started, has said hello."""
+        if pid == self.pid:
+            return
+        if self.pid is None:
+            self.pid = pid
+            self._wanted, self._due, self._new = True, None, True
+            self._status, self._said = -1, _READY
+            self._tell(_READY)
 
     def retire(self) -> None:
         """The daemon is about to end, and no other is wanted."""
@@ -63,8 +89,10 @@ class Supervisor:
         """Asks the daemon to end."""
         self._wanted = False
         self._due = None
-        if self.pid is not None:
-            os.kill(self.pid, 15)
+        if self.managed:
+            self.pid = None  # its end is the service manager's
+        elif self.pid is not None:
+            os.kill(self.pid, signal.SIGTERM)
 
     def seconds_to_start(self) -> float | None:
         """How long until `start_if_due` has something to do; None for never."""
@@ -75,7 +103,7 @@ class Supervisor:
             self._launch()
 
     def launched(self) -> tuple[int, int] | None:
-        """The pid of a daemon started since this was last asked, and the descriptor on which it tells of its start."""
+        """The pid of a daemon that is new since this was last asked, and the descriptor on which it tells of its start, or −1."""
         if not self._new or self.pid is None:
             return None
         self._new = False
@@ -83,6 +111,8 @@ class Supervisor:
 
     def hear(self) -> bool:
         """Takes what the daemon says of its start, and passes it on to those who wait; False once it has said all."""
+        if self._status < 0:
+            return False
         said = b""
         try:
             said = os.read(self._status, 4096)
@@ -91,25 +121,31 @@ class Supervisor:
             pass
         if self.ready:
             self._failures = 0
-            self._tell(b"READY\n")
+            self._tell(_READY)
         return bool(said)
 
     def reap(self) -> None:
         """Sees whether the daemon has ended, and decides what follows."""
         if self.pid is None:
             return
-        pid, status = os.waitpid(self.pid, os.WNOHANG)
+        try:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+        except ChildProcessError:  # not our child: whoever says that it has ended knows
+            pid, status = self.pid, None
         if pid == 0:
             return
         self.hear()
-        os.close(self._status)
-        reason = self._said.decode(errors="replace").strip() or f"the daemon ended with {_ending(status)}"
+        if self._status >= 0:
+            os.close(self._status)
+            self._status = -1
+        ending = _ending(status)
+        reason = self._said.decode(errors="replace").strip() or f"the daemon ended with {ending}"
         was_ready, self.pid = self.ready, None
-        if not self._wanted:
+        if not self._wanted or self.managed:
             self._tell(b"the daemon was stopped\n")
             return
         self._failures = 0 if was_ready else self._failures + 1
-        log.warning("daemon %d ended with %s", pid, _ending(status))
+        log.warning("daemon %d ended with %s", pid, ending)
         if was_ready:
             self._due = time.monotonic()
         elif self._failures < FAILURES_MOST and not self._said:
@@ -119,15 +155,61 @@ class Supervisor:
             self._wanted = False
             self._tell(f"{reason}\n".encode())
 
+    # -- renewal --------------------------------------------------------------------------------------------------------
+
+    def descriptors(self) -> list[int]:
+        return [fd for fd in (self._status, *self._waiting) if fd >= 0]
+
+    def describe(self) -> dict[str, Any]:
+        """What `resumed` takes."""
+        return {
+            "socket_path": self.socket_path,
+            "managed": self.managed,
+            "pid": self.pid,
+            "wanted": self._wanted,
+            "due": self._due,
+            "failures": self._failures,
+            "status": self._status,
+            "said": self._said.decode(errors="replace"),
+            "waiting": self._waiting,
+        }
+
+    @classmethod
+    def resumed(cls, known: dict[str, Any]) -> Supervisor:
+        """As it was before the process was renewed."""
+        supervisor = cls(known["socket_path"], known["managed"])
+        supervisor.pid = known["pid"]
+        supervisor._wanted = known["wanted"]
+        supervisor._due = known["due"]
+        supervisor._failures = known["failures"]
+        supervisor._status = known["status"]
+        supervisor._said = known["said"].encode()
+        supervisor._waiting = known["waiting"]
+        supervisor._new = supervisor.pid is not None
+        return supervisor
+
     def _launch(self) -> None:
         self._due = None
         self._said = b""
-        self._status, write_end = os.pipe()
+        try:
+            self._status, write_end = os.pipe()
+        except OSError as error:
+            log.error("the daemon cannot be started now: %s", error.strerror)
+            self._due = time.monotonic() + 1
+            return
         os.set_blocking(self._status, False)
-        argv = [sys.executable, "-P", "-m", "coprocd", "--socket", self._socket_path, "--status-fd", str(write_end)]
-        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, pass_fds=(write_end,))
+        argv = [sys.executable, "-P", "-m", "coprocd", "--socket", self.socket_path, "--status-fd", str(write_end)]
+        try:
+            process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, pass_fds=(write_end,))
+        except OSError as error:
+            log.error("the daemon cannot be started now: %s", error.strerror)
+            os.close(self._status)
+            self._status = -1
+            self._due = time.monotonic() + 1
+            return
+        finally:
+            os.close(write_end)
         process.returncode = 0  # reaped here; its __del__ must not
-        os.close(write_end)
         self.pid = process.pid
         self._new = True
 
@@ -141,5 +223,7 @@ class Supervisor:
         self._waiting.clear()
 
 
-def _ending(status: int) -> str:
+def _ending(status: int | None) -> str:
+    if status is None:
+        return "a status that only its parent was told"
     return f"signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else f"exit status {os.WEXITSTATUS(status)}"

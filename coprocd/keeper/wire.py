@@ -16,8 +16,8 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-VERSION = 1
-OLDEST = 1
+VERSION = 2
+OLDEST = 2
 """The versions of this protocol that this code speaks: OLDEST … VERSION."""
 
 FDS_MOST = 200
@@ -52,14 +52,20 @@ def send(sock: socket.socket, message: Message, fds: Sequence[int] = ()) -> None
 class Decoder:
     """Bytes and descriptors in, messages out."""
 
-    def __init__(self) -> None:
-        self._buffer = bytearray()
-        self._fds: deque[int] = deque()
+    def __init__(self, pending: bytes = b"", fds: Sequence[int] = ()) -> None:
+        """`pending` and `fds` are what another decoder of this connection had received and not yet given."""
+        self._buffer = bytearray(pending)
+        self._fds: deque[int] = deque(fds)
+
+    @property
+    def pending(self) -> tuple[bytes, list[int]]:
+        """What was received and not yet given."""
+        return bytes(self._buffer), list(self._fds)
 
     def receive(self, sock: socket.socket) -> bool:
         """Takes what `sock` has; False at end of file. Descriptors arrive closed on exec."""
         flags = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
-        data, ancillary, _, _ = sock.recvmsg(1 << 16, socket.CMSG_SPACE(FDS_MOST * array.array("i").itemsize), flags)
+        data, ancillary, received, _ = sock.recvmsg(1 << 16, socket.CMSG_SPACE(FDS_MOST * array.array("i").itemsize), flags)
         for level, kind, payload in ancillary:
             if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
                 fds = array.array("i")
@@ -67,6 +73,8 @@ class Decoder:
                 for fd in fds:
                     os.set_inheritable(fd, False)
                 self._fds.extend(fds)
+        if received & socket.MSG_CTRUNC:
+            raise WireError("descriptors were cut off: this process may have no more")
         self._buffer += data
         return bool(data)
 
@@ -91,6 +99,48 @@ class Decoder:
         """Closes descriptors that no message has claimed."""
         while self._fds:
             os.close(self._fds.popleft())
+
+
+_FIELDS: dict[str, dict[str, Any]] = {
+    "spawn": {"key": str, "names": list, "kind": str, "argv": list, "env": dict, "cwd": str},
+    "hold": {"key": str, "names": list},
+    "drop": {"key": str},
+    "signal": {"key": str, "signal": int},
+    "reap": {"key": str},
+}
+
+
+def check(message: Message, fds: int) -> None:
+    """ValueError when a request lacks a field, or has one that its operation cannot work with."""
+    operation = message.get("op")
+    for name, kind in _FIELDS.get(str(operation), {}).items():
+        if not isinstance(message.get(name), kind) or isinstance(message[name], bool):
+            raise ValueError(f"{name} must be a {kind.__name__}, and is {message.get(name)!r}")
+    names = message.get("names")
+    if names is not None:
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
+            raise ValueError(f"names must be a list of different strings, and is {names!r}")
+        if operation in ("spawn", "hold") and len(names) != fds:
+            raise ValueError(f"{len(names)} names came with {fds} descriptors")
+    if operation == "spawn":
+        _check_spawn(message)
+    if message.get("job") is not None:
+        job = message["job"]
+        if not isinstance(job, dict) or not {"pid", "status", "reaped"} <= job.keys() or not isinstance(job["pid"], int | None):
+            raise ValueError(f"a job has pid, status and reaped, and is {job!r}")
+
+
+def _check_spawn(message: Message) -> None:
+    argv, env = message["argv"], message["env"]
+    if not argv or not all(isinstance(arg, str) and "\0" not in arg for arg in argv):
+        raise ValueError("argv must be strings, one at least, without NUL")
+    if not all(isinstance(value, str) and "\0" not in name + value and name and "=" not in name for name, value in env.items()):
+        raise ValueError("env must be strings by name, without NUL, and no name may hold `=`")
+    if message["kind"] == "pty":
+        if not all(isinstance(message.get(side), int) and 0 < message[side] < 1 << 16 for side in ("rows", "cols")):
+            raise ValueError("a pty has rows and cols from 1 to 65535")
+    elif message["kind"] != "pipes" or not isinstance(message.get("stdout"), bool):
+        raise ValueError("kind must be pty (with rows and cols), or pipes (with stdout true or false)")
 
 
 def greeting(role: str) -> Message:

@@ -1,4 +1,4 @@
-"""Whose process is at the other end of a Unix socket: its uid, as the kernel saw it when it connected.
+"""Whose process is at the other end of a Unix socket: its uid and pid, as the kernel saw them when it connected.
 
 Linux has SO_PEERCRED (unix(7)); macOS and the BSDs have LOCAL_PEERCRED (unix(4)), whose answer is a `struct xucred`.
 """
@@ -23,6 +23,13 @@ def uid(connection: socket.socket) -> int:
         credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
         return int(_UCRED.unpack(credentials)[1])
     return xucred_uid(connection.getsockopt(_SOL_LOCAL, _LOCAL_PEERCRED, _XUCRED_BYTES))
+
+
+def pid(connection: socket.socket) -> int | None:
+    """The pid of the peer when it connected; None where the system does not tell."""
+    if not AVAILABLE:
+        return None
+    return int(_UCRED.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))[0]) or None
 
 
 def may_connect(connection: socket.socket) -> bool:

@@ -111,6 +111,7 @@ EVENT_TYPES: dict[str, str] = {
     "session.created": "a session was created",
     "session.exited": "its job has ended; carries exit_status, signal and the last output_offset",
     "session.closed": "a session was dropped with its log",
+    "session.lost": "daemon and keeper were killed together, and it with them; carries name and pid",
     "session.renamed": "it has another name",
     "session.resized": "its terminal has another size",
     "session.paused": "its output is not read, since a coprocess does not keep up; carries why and by",

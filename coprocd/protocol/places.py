@@ -31,6 +31,11 @@ def keeper_socket_path(socket: str) -> str:
     return f"{socket}.keeper"
 
 
+def register_path(socket: str) -> str:
+    """The file in which the keeper of the daemon at `socket` says what jobs there are."""
+    return f"{socket}.jobs"
+
+
 def lock_path(socket: str) -> str:
     """Locked (flock) by the daemon that serves `socket`, for as long as it lives."""
     return f"{socket}.lock"

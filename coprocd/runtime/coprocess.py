@@ -20,6 +20,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from coprocd.core.stall import StillWatch
+from coprocd.keeper.client import Belonging
 from coprocd.platform import pipes, processes
 from coprocd.protocol.errors import CoprocdError
 from coprocd.protocol.objects import Coprocess as CoprocessObject
@@ -41,6 +42,9 @@ KILL_PATIENCE_S = 2.0
 
 GROUP_POLL_S = 0.05
 """How often it is looked whether the rest of an ended coprocess's group has ended."""
+
+LABEL_MOST = 200
+"""Characters of its command by which the keeper's register knows it."""
 
 LOST_MOST = 100
 """Gaps listed of an observer that drops; older ones are merged into the first."""
@@ -132,7 +136,14 @@ class Coprocess:
             argv = await launch.resolve(argv, env, cwd)
             self.save()
             self.record.pid, fds = await keeper.spawn(
-                self.key, self._state.held(), kind="pipes", argv=argv, env=env, cwd=cwd, stdout=self.record.input
+                self.key,
+                self.record.command[:LABEL_MOST],
+                self._state.held(),
+                kind="pipes",
+                argv=argv,
+                env=env,
+                cwd=cwd,
+                stdout=self.record.input,
             )
         except CoprocdError:
             self._finish("spawn_failed")
@@ -153,6 +164,10 @@ class Coprocess:
             self.session.own(self._loop.create_task(self._end_with_stdout()))
         self.pump()
         self.session.pump.resume_if_room()
+
+    def belonging(self) -> Belonging:
+        """What the keeper is to hold of it."""
+        return Belonging(self.key, self.record.command[:LABEL_MOST], self._state.held() | self._streams.held())
 
     # -- what others ask ----------------------------------------------------------------------------------------------
 

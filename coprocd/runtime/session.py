@@ -15,6 +15,7 @@ import signal
 import time
 from typing import TYPE_CHECKING, Any
 
+from coprocd.keeper.client import Belonging
 from coprocd.platform import pipes, processes, terminal
 from coprocd.protocol import objects
 from coprocd.protocol.errors import CoprocdError
@@ -95,6 +96,7 @@ class Session:
         self.save()
         record.pid, fds = await self.context.keeper.spawn(
             self.key,
+            record.name,
             self.state.held(),
             kind="pty",
             argv=argv,
@@ -118,6 +120,11 @@ class Session:
     def rings(self) -> list[RingFile]:
         """Every ring into which the intake may have been moving."""
         return [self.log, self.input, *(coprocess.stderr for coprocess in self.coprocesses)]
+
+    def belongings(self) -> list[Belonging]:
+        """What the keeper is to hold of it, and of its coprocesses."""
+        own = Belonging(self.key, self.record.name, self.state.held() | {"master": self.master})
+        return [own, *(coprocess.belonging() for coprocess in self.coprocesses)]
 
     # -- what it is -----------------------------------------------------------------------------------------------------
 

@@ -141,11 +141,12 @@ class Sessions:
         taken = {s.record.name for s in self._sessions.values() if s.running}
         return next(name for n in range(1, len(taken) + 2) if (name := stem if n == 1 else f"{stem}-{n}") not in taken)
 
-    def rename(self, session: Session, name: str) -> None:
+    async def rename(self, session: Session, name: str) -> None:
         if name != session.record.name:
             self._require_free(name)
             old, session.record.name = session.record.name, name
             session.save()
+            await self.context.keeper.hold(session.key, {}, label=name)
             self.context.events.append("session.renamed", session.id, name=name, old_name=old)
 
     def renew(self, session: Session) -> None:
@@ -160,13 +161,14 @@ class Sessions:
     async def recover(self, holdings: dict[str, dict[str, int]], jobs: list[dict[str, Any]]) -> None:
         """Takes over all that an earlier daemon left with the keeper; what had not come to life is dropped."""
         by_key = {job["key"]: job for job in jobs}
+        unborn = []
         none = {"pid": None, "status": None, "reaped": True}
         for key, held in holdings.items():
             kind, _, session_id = key.partition("/")
             if kind == "session":
                 session = Session.recover(self.context, held)
                 if session is None:
-                    await self.context.keeper.drop(key)
+                    unborn.append(key)
                 else:
                     self._sessions[session_id] = session
         for key, held in holdings.items():
@@ -176,7 +178,7 @@ class Sessions:
                     for fd in held.values():
                         os.close(fd)
                 if session is None or not session.coprocesses.recover(held):
-                    await self.context.keeper.drop(key)
+                    unborn.append(key)
         self.context.intake.recover(ring for session in self for ring in session.rings())
         for session in self:
             session.resume(by_key.get(session.key, none))
@@ -185,6 +187,8 @@ class Sessions:
             if not session.job_lives:
                 self._own(self._after_exit(session))
             self._watch_lease(session)
+        for key in unborn:
+            await self.context.keeper.drop(key)
         self.prune()
 
     def on_exited(self, key: str, job: dict[str, Any]) -> None:

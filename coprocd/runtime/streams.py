@@ -45,6 +45,10 @@ class Streams:
         if "stdin" in fds:
             self.feed.connect(fds["stdin"])
 
+    def held(self) -> dict[str, int]:
+        """What is open of its process's pipes."""
+        return dict(self._fds)
+
     # -- stdin ----------------------------------------------------------------------------------------------------------
 
     @property

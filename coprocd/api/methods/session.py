@@ -40,7 +40,7 @@ async def renew(call: Call, params: objects.SessionGet) -> objects.Session:
 
 async def rename(call: Call, params: objects.SessionRename) -> objects.Session:
     session = found(call, params.session)
-    call.daemon.sessions.rename(session, params.name)
+    await call.daemon.sessions.rename(session, params.name)
     return session.describe()
 
 

@@ -1,0 +1,35 @@
+"""Becoming the keeper of a socket: one at a time, settled by a lock that ends with its holder."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import time
+
+
+def claim(path: str, timeout_s: float) -> tuple[socket.socket, int] | None:
+    """A listening socket at `path` and the locked descriptor that makes it ours; None when another keeper has it."""
+    lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                os.close(lock)
+                return None
+            time.sleep(0.01)
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    umask = os.umask(0o177)
+    try:
+        listener.bind(path)
+    finally:
+        os.umask(umask)
+    listener.listen(16)
+    return listener, lock

@@ -269,6 +269,8 @@ class KeeperClient:
         for told in message["jobs"]:
             if told["status"] is not None and told["key"] in self._jobs:
                 self._tell_exited(told["key"], told)
+        if not link.alive:
+            raise LinkLost("it took everything over, and was killed")
         log.warning("keeper %d holds everything now", self.pid)
         self._link = link
         self._linked.set()

@@ -78,7 +78,10 @@ class Holdings:
         """Holds descriptors, ours from now on, under `key`, in place of what was held under these names."""
         holding = self.made(key)
         for name, fd in fds.items():
-            old = holding.fds.pop(name, None)
+            old = holding.fds.get(name)
+            if old is not None and name == PIDFD:  # the same process, and this one is being watched
+                os.close(fd)
+                continue
             if old is not None:
                 os.close(old)
             holding.fds[name] = fd

@@ -64,10 +64,17 @@ class Link:
             raise
         return link
 
+    @property
+    def alive(self) -> bool:
+        """Whether the connection has not been seen to end."""
+        return self._sock.fileno() >= 0
+
     async def request(
         self, message: wire.Message, fds: Sequence[int] = (), holdings: Holdings | None = None
     ) -> tuple[wire.Message, list[int]]:
         """The answer and its descriptors. LinkLost when it may have been done all the same; CoprocdError when it was refused."""
+        if not self.alive:
+            raise LinkLost("the keeper is gone")
         number = next(self._ids)
         answer: asyncio.Future[tuple[wire.Message, list[int]]] = self._loop.create_future()
         self._answers[number] = (answer, {} if holdings is None else holdings)
@@ -81,7 +88,7 @@ class Link:
 
     def close(self) -> None:
         """Ends the connection; once more does nothing."""
-        if self._sock.fileno() < 0:
+        if not self.alive:
             return
         self._loop.remove_reader(self._sock)
         self._loop.remove_writer(self._sock)
@@ -103,8 +110,6 @@ class Link:
 
     def _send(self, message: wire.Message, fds: Sequence[int] = ()) -> None:
         """Sends in order; what does not fit waits, its descriptors as duplicates, until the keeper has read on."""
-        if self._sock.fileno() < 0:
-            raise LinkLost("the keeper is gone")
         frame = wire.encode(message, fds)
         if not self._unsent:
             frame, fds = self._try(frame, fds)
@@ -145,7 +150,7 @@ class Link:
             return
         except (OSError, wire.WireError):
             alive = False
-        if not alive and self._sock.fileno() >= 0:
+        if not alive and self.alive:
             self.close()
             self._on_lost()
 

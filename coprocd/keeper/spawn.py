@@ -13,6 +13,7 @@ import os
 import resource
 import signal
 import subprocess
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -80,6 +81,7 @@ def on_pty(argv: list[str], env: dict[str, str], rows: int, cols: int, start: St
     try:
         process = _Pty.spawn(argv, env=env, preexec_fn=in_child, dimensions=(rows, cols), pass_fds=(pid_pipe[1], start.register_fd))
     except Exception as error:
+        traceback.clear_frames(error.__traceback__)  # they hold the master
         _reap_failed(pid_pipe[0])
         raise _as_oserror(error) from error
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import logging
 import os
 import resource
@@ -22,7 +23,10 @@ def main() -> int:
     parser.add_argument("--socket", default=places.socket_path(), help="where to serve (default: %(default)s)")
     parser.add_argument("--status-fd", type=int, help="where to write READY, or why it did not start")
     parser.add_argument("--version", action="version", version=f"coprocd {__version__}")
+    parser.add_argument("--can-take-over", metavar="LAYOUTS", help=argparse.SUPPRESS)  # asked by `coprocd.installed`
     args = parser.parse_args()
+    if args.can_take_over is not None:
+        return _answer_can_take_over(args.can_take_over)
     logging.basicConfig(format="%(asctime)s %(name)s[%(process)d] %(levelname)s %(message)s", level=logging.INFO)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -41,6 +45,22 @@ def main() -> int:
         print(error, file=sys.stderr)
         tell(f"{error}\n")
         return 1
+    return 0
+
+
+def _answer_can_take_over(found: str) -> int:
+    """Prints the version when it would start and could read what a daemon with the layouts `found` leaves; else says why not."""
+    from coprocd.runtime import layouts
+
+    try:
+        why = layouts.refusal(json.loads(found))
+        load(places.config_path())
+    except CoprocdError as error:
+        why = error.message
+    if why:
+        print(f"coprocd {__version__}: {why}", file=sys.stderr)
+        return 1
+    print(__version__)
     return 0
 
 

@@ -26,6 +26,7 @@ from coprocd.api.listener import Listener
 from coprocd.api.methods import handlers
 from coprocd.api.rpc import Dispatcher
 from coprocd.core.event_log import EventLog
+from coprocd.installed import version
 from coprocd.keeper.client import Belonging, KeeperClient
 from coprocd.platform import memory, peer, pipes, processes
 from coprocd.protocol import objects, places
@@ -90,6 +91,15 @@ class Daemon:
     def end(self) -> None:
         """Ends this daemon soon; sessions live on with the keeper."""
         self._ended.set()
+
+    async def make_way(self, keeper: bool) -> None:
+        """Prepares an end that the installed version follows; with `keeper`, or where its version is another, the keeper is renewed.
+
+        `version_mismatch` when that version cannot take over: nothing has happened then.
+        """
+        installed = await version(self.sessions.layouts())
+        if keeper or installed != self._keeper.version:
+            await self._keeper.renew()
 
     async def retire(self, sessions: bool) -> int:
         """Prepares an end that no other daemon follows; with `sessions` all of them end first. How many there are."""

@@ -72,6 +72,7 @@ class KeeperClient:
         `on_lost_jobs` is told what an earlier keeper held and no daemon had: {key, label, pid}.
         """
         self.pid = 0
+        self.version = ""
         self._socket_path = socket_path
         self._path = places.keeper_socket_path(socket_path)
         self._belongings = belongings
@@ -155,7 +156,8 @@ class KeeperClient:
 
     async def renew(self) -> None:
         """Has the keeper become the installed version of itself; `version_mismatch` when that one cannot take over."""
-        await self._request({"op": "renew"})
+        reply, _ = await self._request({"op": "renew"})
+        self.version = str(reply.get("software", self.version))
 
     def close(self) -> None:
         """Ends the connection; once more does nothing."""
@@ -194,6 +196,7 @@ class KeeperClient:
 
     def _greet(self, link: Link) -> None:
         self.pid = int(link.hello["pid"])
+        self.version = str(link.hello["software"])
         self._open_files = int(link.hello["open_files"])
         self._managed = bool(link.hello["managed"])
 

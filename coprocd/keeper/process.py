@@ -11,7 +11,7 @@ jobs                                          {"jobs": [{key, pid, status, reape
 holdings                                      part after part: {"part": [key, name, …]} with descriptors, then the jobs
 start                                         {}; a descriptor comes along on which the daemon's readiness is told
 retire    end?                                {}; the daemon is about to end: do not start another (end: nor go on)
-renew                                         {}, from the same process that by then runs the installed code (`renewal`)
+renew                                         {"software"}, from the same process that by then runs the installed code (`renewal`)
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import socket
 import time
 from collections.abc import Callable, Iterable
 
+from coprocd import __version__
 from coprocd.keeper import renewal, spawn, wire
 from coprocd.keeper.holdings import Holding, Holdings
 from coprocd.keeper.register import Entry, Register
@@ -228,7 +229,8 @@ class Keeper:
                 self._watch_daemon()
         self.send(
             client,
-            wire.greeting("keeper") | {"pid": os.getpid(), "open_files": self.open_files[0], "managed": self.supervisor.managed},
+            wire.greeting("keeper")
+            | {"pid": os.getpid(), "open_files": self.open_files[0], "managed": self.supervisor.managed, "software": __version__},
         )
 
     # -- operations; `fds` are closed after each, so what is kept is taken out of the list ------------------------------

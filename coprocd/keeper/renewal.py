@@ -16,6 +16,7 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from coprocd import __version__
 from coprocd.keeper.holdings import Holding
 from coprocd.keeper.register import Entry, Register
 from coprocd.keeper.supervisor import Supervisor
@@ -133,5 +134,5 @@ def resume(memo: int, register_path: str) -> Keeper:
     if asked is not None:
         for asker in keeper.clients:
             if asker.sock.fileno() == asked["fd"]:
-                keeper.send(asker, {"id": asked["id"]})
+                keeper.send(asker, {"id": asked["id"], "software": __version__})
     return keeper

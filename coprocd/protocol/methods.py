@@ -99,7 +99,13 @@ METHODS: dict[str, Method] = {
         ),
         Method("events.unsubscribe", "EventsUnsubscribe", "Nothing", (), "Ends a subscription.", "connection"),
         Method("daemon.info", None, "DaemonInfo", (), "Pids, version, protocol, places and limits of this daemon."),
-        Method("daemon.restart", None, "DaemonInfo", (), "Ends this daemon and starts the installed one in its place; sessions live on."),
+        Method(
+            "daemon.restart",
+            "DaemonRestart",
+            "DaemonInfo",
+            ("version_mismatch",),
+            "Ends this daemon and starts the installed one in its place, once that one has said that it can; sessions live on.",
+        ),
         Method(
             "daemon.shutdown", "DaemonShutdown", "ShutdownReport", (), "Ends the daemon; with `sessions`, every session and the keeper too."
         ),

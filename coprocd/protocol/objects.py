@@ -311,6 +311,10 @@ class DaemonInfo(Struct, kw_only=True):
     platform: dict[str, bool]
 
 
+class DaemonRestart(Params, kw_only=True):
+    keeper: bool = False
+
+
 class DaemonShutdown(Params, kw_only=True):
     sessions: bool = False
 

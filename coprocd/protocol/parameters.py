@@ -65,6 +65,7 @@ MEANINGS: dict[str, str] = {
     "subscription": "The subscription's id, which its notifications carry.",
     "seq": "The number of the last event before the subscription began.",
     # -- the daemon
+    "daemon.restart.keeper": "Have the keeper become the installed version too, also where it is of that version already.",
     "daemon.shutdown.sessions": "End every session and the keeper too; otherwise they wait for the next daemon.",
     # -- results
     "accepted_bytes": "So many bytes are stored and will be typed.",

@@ -169,6 +169,11 @@ class Coprocess:
         """What the keeper is to hold of it."""
         return Belonging(self.key, self.record.command[:LABEL_MOST], self._state.held() | self._streams.held())
 
+    @property
+    def layout(self) -> int:
+        """The layout of what outlives the daemon of it."""
+        return self._state.layout
+
     # -- what others ask ----------------------------------------------------------------------------------------------
 
     @property

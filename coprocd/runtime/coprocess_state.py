@@ -109,6 +109,10 @@ class CoprocessState:
         start = self.stderr.ring.retained_from
         return self.stderr.read(start, self.stderr.ring.end - start).decode(errors="replace")[-most:] if most else ""
 
+    @property
+    def layout(self) -> int:
+        return self._segment.layout
+
     def save(self) -> None:
         assert self.record is not None
         self._stored.write(self.record)

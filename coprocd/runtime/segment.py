@@ -61,6 +61,11 @@ class Segment:
             )
         return segment
 
+    @property
+    def layout(self) -> int:
+        """The number of its layout."""
+        return self.slots[1]
+
     def close(self) -> None:
         """Lets go of the mapping and the descriptor; the keeper's duplicate stays until it is dropped there."""
         if self.fd >= 0:

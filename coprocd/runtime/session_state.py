@@ -122,6 +122,9 @@ class SessionState:
         slots = self._segment.slots
         return InputQueue(self._segment, _INPUT, PAGE + 2 * RECORD_BYTES, slots[_INPUT_SIZE], self.pipe, on_moved)
 
+    def layouts(self) -> dict[str, int]:
+        return {"log": self.log.segment.layout, "session": self._segment.layout}
+
     def save(self) -> None:
         self._stored.write(self.record)
 

@@ -191,6 +191,15 @@ class Sessions:
             await self.context.keeper.drop(key)
         self.prune()
 
+    def layouts(self) -> dict[str, set[int]]:
+        """The layouts of all that another daemon would take over."""
+        found: dict[str, set[int]] = {"intake": {self.context.intake.segment.layout}}
+        for session in self:
+            for kind, number in session.state.layouts().items():
+                found.setdefault(kind, set()).add(number)
+            found.setdefault("coprocess", set()).update(coprocess.layout for coprocess in session.coprocesses)
+        return found
+
     def on_exited(self, key: str, job: dict[str, Any]) -> None:
         """The keeper has seen a job end."""
         kind, _, rest = key.partition("/")

@@ -11,8 +11,9 @@ async def info(call: Call) -> objects.DaemonInfo:
     return described
 
 
-async def restart(call: Call) -> objects.DaemonInfo:
-    """Answers with what it was, then ends; the keeper starts the installed one."""
+async def restart(call: Call, params: objects.DaemonRestart) -> objects.DaemonInfo:
+    """Answers with what it was, then ends; the keeper starts the installed one, which was asked before whether it can take over."""
+    await call.daemon.make_way(params.keeper)
     call.after.append(call.daemon.end)
     return await info(call)
 

@@ -21,14 +21,18 @@ RESTART_TIMEOUT_S = 30.0
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.epilog = "This is the upgrade. When none runs, one is started."
+    parser.epilog = (
+        "This is the upgrade: the installed version is asked first whether it can take over, and if not, nothing happens.\n"
+        "The keeper is renewed where its version is another. When no daemon runs, one is started."
+    )
+    parser.add_argument("--keeper", action="store_true", help="renew the keeper too, whatever its version")
 
 
 def run(args: argparse.Namespace) -> int:
     connection, started = connect_or_start(socket_path(args))
     with connection:
         before = connection.call("daemon.info")
-        after = before if started else _restart(connection, before)
+        after = before if started else _restart(connection, before, args.keeper)
     if args.json:
         print_json(after)
     elif started:
@@ -41,11 +45,11 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _restart(connection: Connection, before: dict[str, Any]) -> dict[str, Any]:
+def _restart(connection: Connection, before: dict[str, Any], keeper: bool) -> dict[str, Any]:
     """Asks for the restart and returns the new daemon's `daemon.info`. Connections wait meanwhile, or are closed unanswered."""
     deadline = time.monotonic() + RESTART_TIMEOUT_S
     try:
-        connection.call("daemon.restart", timeout_s=RESTART_TIMEOUT_S)
+        connection.call("daemon.restart", {"keeper": keeper} if keeper else None, timeout_s=RESTART_TIMEOUT_S)
     except ConnectionLost:
         pass  # it went before it could answer
     while (left_s := deadline - time.monotonic()) > 0:

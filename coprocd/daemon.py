@@ -22,6 +22,7 @@ import msgspec
 
 from coprocd import __version__
 from coprocd.api.claim import Claim, claim_socket
+from coprocd.api.limits import ApiLimits
 from coprocd.api.listener import Listener
 from coprocd.api.methods import handlers
 from coprocd.api.rpc import Dispatcher
@@ -30,6 +31,7 @@ from coprocd.installed import version
 from coprocd.keeper.client import Belonging, KeeperClient
 from coprocd.platform import memory, peer, pipes, processes
 from coprocd.protocol import objects, places
+from coprocd.runtime import reserve
 from coprocd.runtime.context import Context
 from coprocd.runtime.intake import Intake
 from coprocd.runtime.sessions import Sessions
@@ -81,7 +83,8 @@ class Daemon:
         await self.sessions.recover(holdings, jobs)
         self._unclaimed.clear()
         await self._keeper.settle()
-        listener = Listener(claim.socket, self, Dispatcher(handlers()))
+        limits = ApiLimits(connections=reserve.most_connections(ApiLimits().connections))
+        listener = Listener(claim.socket, self, Dispatcher(handlers(), limits=limits))
         await listener.start()
         log.info("coprocd %s serves %s with %d sessions", __version__, self.socket_path, len(self.sessions))
         on_ready()

@@ -121,6 +121,8 @@ def _as_oserror(error: Exception) -> OSError:
     if isinstance(error, OSError) and error.errno:
         return error
     text = str(error)
+    if "out of pty devices" in text:  # the standard library's, where forkpty(3) has failed
+        return OSError(errno.ENOSPC, "no terminal is left")
     number = next((n for n in errno.errorcode if text.startswith(f"[Errno {n}]")), None)
     return OSError(number, os.strerror(number)) if number is not None else OSError(text)
 

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 
 AVAILABLE = hasattr(os, "memfd_create")
+
+_REFUSED = (errno.ENOSPC, errno.ENOMEM, errno.EDQUOT, errno.EFBIG)
+
+
+class NoMemory(Exception):
+    """There is no room for more now; what was to be written is still where it was."""
 
 
 def create(name: str, size: int) -> int:
@@ -21,3 +28,13 @@ def create(name: str, size: int) -> int:
         os.close(fd)
         raise
     return fd
+
+
+def reserve(fd: int, position: int, size: int) -> None:
+    """Makes sure that `size` bytes at `position` can be written; NoMemory when they cannot. Costs memory, as writing them would."""
+    try:
+        os.posix_fallocate(fd, position, size)
+    except OSError as error:
+        if error.errno not in _REFUSED:
+            raise
+        raise NoMemory(error.strerror) from error

@@ -222,10 +222,10 @@ class Output(Struct, kw_only=True, omit_defaults=True):
 
 
 class Paused(Struct):
-    """Why a session's output is not being read, and what holds it (a coprocess's id)."""
+    """Why a session's output is not being read: `coprocess`, with the id of the one that holds it, or `memory`, which the log lacks."""
 
-    why: str
-    by: str
+    why: Literal["coprocess", "memory"]
+    by: str | None
 
 
 class Foreground(Struct):

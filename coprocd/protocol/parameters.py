@@ -121,7 +121,7 @@ MEANINGS: dict[str, str] = {
     "Output.data_b64": "The bytes, in base64 (format `b64`).",
     "Output.text": "The text (format `text`).",
     "why": "The reason.",
-    "by": "The id of the coprocess that holds it.",
+    "by": "The id of the coprocess that holds it, or null.",
     "Foreground.argv": "Its command line.",
     "keeper_pid": "The keeper's process id.",
     "screen_pid": "The screen worker's process id, or null.",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from coprocd.protocol.errors import CoprocdError
 from coprocd.protocol.objects import CoprocessSpec
+from coprocd.runtime import reserve
 from coprocd.runtime.coprocess import Coprocess
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class Coprocesses:
     async def run(self, spec: CoprocessSpec, started_by: str = "rpc") -> Coprocess:
         """Starts a coprocess, its cursor set in this very turn; it returns once it is spawned."""
         self._check(spec)
+        reserve.require_descriptors("a coprocess")
         session = self._session
         log, now = session.log, session.log.end
         offset = session.start_offset(spec.from_)

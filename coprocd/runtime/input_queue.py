@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from coprocd.core.canonical import LINE_MOST, CanonicalLine
 from coprocd.core.ring import FeedPosition, Ring
-from coprocd.platform import terminal
+from coprocd.platform import memory, terminal
 from coprocd.protocol.errors import CoprocdError
 from coprocd.runtime.feed import Feed
 from coprocd.runtime.ring_file import RingFile
@@ -56,6 +56,10 @@ class InputQueue(RingFile):
                 room=self.room,
                 waiting_bytes=self.waiting_bytes,
             )
+        try:
+            self.reserve_all(len(data))
+        except memory.NoMemory as error:
+            raise CoprocdError("resource_exhausted", f"no memory for what is typed: {error}; nothing was typed, close sessions") from error
         line = terminal.line(self.feed.sink) if self.feed.connected else None
         if line is None or not line.canonical:
             self._line.length = 0

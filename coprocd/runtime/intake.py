@@ -37,9 +37,10 @@ class Intake:
     def move(self, source: int, into: RingFile, most: int) -> int:
         """Moves what `source` has, at most `most` bytes (> 0), to the ring's end; the number, 0 at end of file.
 
-        Raises BlockingIOError when there is nothing now, OSError (EIO) at the end of a pty, or when there is no memory for
-        the ring (ENOSPC): then the chunk is lost.
+        Raises BlockingIOError when there is nothing now, OSError (EIO) at the end of a pty, and NoMemory when the ring cannot
+        take a byte now: then none was taken from `source`.
         """
+        most = into.reserve(most)
         if not pipes.AVAILABLE:
             data = os.read(source, min(most, pipes.CHUNK_BYTES))
             into.write(data)

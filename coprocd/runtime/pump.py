@@ -7,16 +7,23 @@ nothing is lost; and it finds the end of the output, which is not the job's end:
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING
 
-from coprocd.platform import pipes
+from coprocd.platform import memory, pipes
+from coprocd.protocol.objects import Paused
 
 if TYPE_CHECKING:
     from coprocd.runtime.coprocess import Coprocess
     from coprocd.runtime.session import Session
 
+log = logging.getLogger("coprocd.sessions")
+
 REOPEN_S = 0.1
 """How often a terminal that nobody has open is looked at: a job may close it and open it again."""
+
+MEMORY_AGAIN_S = 1.0
+"""How often it is looked whether there is memory for the log again."""
 
 PAUSED_EVENT_S = 1.0
 """A pause is an event once it has lasted so long: short ones are how a slow reader and a fast writer go along."""
@@ -27,6 +34,7 @@ class Pump:
 
     def __init__(self, session: Session) -> None:
         self.paused_by: Coprocess | None = None
+        self.out_of_memory = False
         self._session = session
         self._loop = asyncio.get_running_loop()
         self.drained: asyncio.Future[None] = self._loop.create_future()
@@ -45,6 +53,12 @@ class Pump:
     def draining(self) -> bool:
         """Whether the job has been seen to end."""
         return self._left is not None
+
+    def paused(self) -> Paused | None:
+        """Why the output is not read now, and by whom."""
+        if self.out_of_memory:
+            return Paused("memory", None)
+        return Paused("coprocess", self.paused_by.record.id) if self.paused_by is not None else None
 
     def start(self, master: int) -> None:
         self._master = master
@@ -71,6 +85,9 @@ class Pump:
         try:
             size = session.context.intake.move(self._master, session.log, room)
         except BlockingIOError:
+            return
+        except memory.NoMemory as error:
+            self._await_memory(error)
             return
         except OSError:  # EIO: the terminal has no other end, and all that was written to it has been read
             size = 0
@@ -103,6 +120,27 @@ class Pump:
         elif self._pause_due is None:
             self._pause_due = self._loop.call_later(PAUSED_EVENT_S, self._tell_pause)
 
+    def _await_memory(self, error: memory.NoMemory) -> None:
+        """There is none for the log: the job waits, and nothing is lost."""
+        self.stop()
+        if not self.out_of_memory:
+            self.out_of_memory = True
+            log.error("session %s: no memory for its output: %s", self._session.id, error)
+            self._session.context.events.append("session.paused", self._session.id, why="memory", by=None)
+        self._loop.call_later(MEMORY_AGAIN_S, self._try_memory)
+
+    def _try_memory(self) -> None:
+        if not self.out_of_memory or self.drained.done():
+            return
+        try:
+            self._session.log.reserve(1)
+        except memory.NoMemory:
+            self._loop.call_later(MEMORY_AGAIN_S, self._try_memory)
+            return
+        self.out_of_memory = False
+        self._session.context.events.append("session.resumed", self._session.id)
+        self._go_on()
+
     def _tell_pause(self) -> None:
         self._pause_due = None
         if self.paused_by is not None:
@@ -124,6 +162,10 @@ class Pump:
         if self._pause_told:
             self._pause_told = False
             self._session.context.events.append("session.resumed", self._session.id)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Reads again; after the job's end, the time for its last output begins anew."""
         self._read()
         if self._left is not None:
             self._over = self._loop.time() + self._session.context.settings.drain_most_s
@@ -151,7 +193,7 @@ class Pump:
     def _look_again(self) -> None:
         if self._hung_up:
             self._hung_up = False
-            if self.paused_by is None:
+            if self.paused_by is None and not self.out_of_memory:
                 self._read()
 
     def _await_quiet(self) -> None:
@@ -159,7 +201,7 @@ class Pump:
         self._forget_quiet()
         if self._left is not None and self._left <= 0:
             self.end()
-        elif self.paused_by is None:
+        elif self.paused_by is None and not self.out_of_memory:
             quiet = self._loop.time() + self._session.context.settings.drain_quiet_s
             self._quiet_due = self._loop.call_at(min(quiet, self._over), self.end)
 

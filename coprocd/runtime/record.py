@@ -13,7 +13,11 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from coprocd.platform import memory
 from coprocd.protocol.errors import CoprocdError
+
+SPARE_BYTES = 4096
+"""How much a value may grow before memory is asked for again."""
 
 _HEAD = struct.Struct("<QII")  # sequence, length, crc32
 
@@ -31,6 +35,7 @@ class Record(Generic[Value]):
         self._decoder = msgspec.json.Decoder(kind)
         self._encoder = msgspec.json.Encoder()
         self._sequence = 0
+        self._reserved = 0
 
     def write(self, value: Value) -> None:
         """Stores `value`; `resource_exhausted` when it is too large, and then the one before stands."""
@@ -42,11 +47,10 @@ class Record(Generic[Value]):
             )
         sequence = self._sequence + 1
         try:
+            self._reserve(_HEAD.size + len(data))
             os.pwrite(self._fd, _HEAD.pack(sequence, len(data), _checksum(sequence, data)) + data, self._place(sequence))
-        except OSError as error:
-            raise CoprocdError(
-                "resource_exhausted", f"no memory for a session's state: {error.strerror}; close sessions that have ended"
-            ) from error
+        except (OSError, memory.NoMemory) as error:
+            raise CoprocdError("resource_exhausted", f"no memory for a session's state: {error}; close sessions that have ended") from error
         self._sequence = sequence
 
     def read(self) -> Value | None:
@@ -60,6 +64,14 @@ class Record(Generic[Value]):
                     newest, latest = data, sequence
         self._sequence = max(self._sequence, latest)
         return self._decoder.decode(newest) if newest else None
+
+    def _reserve(self, size: int) -> None:
+        """Makes sure of both copies, and of a little more: what happens to a session at its end must find room."""
+        if size > self._reserved:
+            more = min(self._copy_bytes, size + SPARE_BYTES)
+            for place in (self._place(0), self._place(1)):
+                memory.reserve(self._fd, place, more)
+            self._reserved = more
 
     def _place(self, sequence: int) -> int:
         return self._base + sequence % 2 * self._copy_bytes

@@ -332,7 +332,7 @@ class Session:
 
     def describe(self) -> objects.Session:
         record, log = self.record, self.log
-        paused, current, front = self.pump.paused_by, self.coprocesses.typing, self.typing.foreground()
+        current, front = self.coprocesses.typing, self.typing.foreground()
         return objects.Session(
             id=record.id,
             name=record.name,
@@ -354,7 +354,7 @@ class Session:
             log_bytes=record.log_bytes,
             input_bytes=self.input.waiting_bytes if self.connected else 0,
             clients=[],
-            paused=objects.Paused("coprocess", paused.record.id) if paused is not None else None,
+            paused=self.pump.paused(),
             coprocess=current.describe(SUMMARY_STDERR) if current is not None else None,
             observers=sum(c.running and not c.record.input for c in self.coprocesses),
             variables=record.variables,

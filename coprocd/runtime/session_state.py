@@ -13,7 +13,7 @@ from typing import Literal
 
 import msgspec
 
-from coprocd.platform import pipes
+from coprocd.platform import memory, pipes
 from coprocd.protocol.errors import CoprocdError
 from coprocd.runtime.input_queue import PIPE_BYTES, InputQueue
 from coprocd.runtime.input_queue import SLOTS as INPUT_SLOTS
@@ -25,6 +25,10 @@ SCHEMA = 1
 RECORD_BYTES = 4 << 20
 """Each copy of the record may take so much: arguments and environment are the most of it. Untouched pages take no memory."""
 
+FIRST_BYTES = 4096
+"""Of output and of input, for which there is memory from the first moment on."""
+
+_INPUT_BASE = PAGE + 2 * RECORD_BYTES
 _INPUT = RESERVED_SLOTS
 _INPUT_SIZE = _INPUT + INPUT_SLOTS
 _TYPED_AT = _INPUT_SIZE + 1
@@ -83,12 +87,16 @@ class SessionState:
             raise
         segment.slots[_INPUT_SIZE] = input_bytes
         try:
+            # Its first lines and a ^C find room, whatever becomes of the machine's memory.
+            log.reserve(FIRST_BYTES)
+            memory.reserve(segment.fd, _INPUT_BASE, FIRST_BYTES)
             pipe = pipes.create(PIPE_BYTES)
-        except OSError as error:
+        except (OSError, memory.NoMemory) as error:
             log.close()
             segment.close()
+            what = "memory" if isinstance(error, memory.NoMemory) else "pipe"
             raise CoprocdError(
-                "resource_exhausted", f"no pipe for a session: {error.strerror}; close sessions, or raise the limit of open files"
+                "resource_exhausted", f"no {what} for a session: {error}; close sessions, or raise the limit that this names"
             ) from error
         return cls(segment, _stored(segment), record, log, pipe)
 
@@ -120,7 +128,7 @@ class SessionState:
 
     def input_queue(self, on_moved: Callable[[], None]) -> InputQueue:
         slots = self._segment.slots
-        return InputQueue(self._segment, _INPUT, PAGE + 2 * RECORD_BYTES, slots[_INPUT_SIZE], self.pipe, on_moved)
+        return InputQueue(self._segment, _INPUT, _INPUT_BASE, slots[_INPUT_SIZE], self.pipe, on_moved)
 
     def layouts(self) -> dict[str, int]:
         return {"log": self.log.segment.layout, "session": self._segment.layout}

@@ -12,7 +12,7 @@ from typing import Any
 
 from coprocd.protocol import objects
 from coprocd.protocol.errors import CoprocdError
-from coprocd.runtime import launch
+from coprocd.runtime import launch, reserve
 from coprocd.runtime.context import Context
 from coprocd.runtime.session import Session
 from coprocd.runtime.session_state import SessionRecord, SessionState
@@ -112,6 +112,7 @@ class Sessions:
             renewed_clock=time.monotonic(),
             remove=params.remove,
         )
+        reserve.require_descriptors("a session")
         session = Session(self.context, SessionState.create(record, self.context.settings.input_queue_bytes))
         self._sessions[session.id] = session
         try:

@@ -10,8 +10,9 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from coprocd.platform import pipes
+from coprocd.platform import memory, pipes
 from coprocd.runtime.feed import Feed
+from coprocd.runtime.pump import MEMORY_AGAIN_S
 
 if TYPE_CHECKING:
     from coprocd.runtime.coprocess_state import CoprocessState
@@ -119,6 +120,9 @@ class Streams:
                 size = self._session.context.intake.move(self._fds["stdout"], self._session.input, most)
         except BlockingIOError:
             return False
+        except memory.NoMemory:
+            self._watch_later("stdout", self._on_stdout)
+            return False
         if size == 0:
             self._unwatch("stdout")
             self.stdout_ended.set()
@@ -134,6 +138,9 @@ class Streams:
         try:
             size = self._session.context.intake.move(self._fds["stderr"], stderr, stderr.ring.capacity)
         except BlockingIOError:
+            return False
+        except memory.NoMemory:
+            self._watch_later("stderr", self._on_stderr)
             return False
         if size == 0:
             self._unwatch("stderr")
@@ -159,6 +166,15 @@ class Streams:
         if name not in self._reading:
             self._reading.add(name)
             self._loop.add_reader(self._fds[name], callback)
+
+    def _watch_later(self, name: str, callback: Callable[[], object]) -> None:
+        """There is no memory for what it has written: it waits, and nothing is lost."""
+        self._unwatch(name)
+        self._loop.call_later(MEMORY_AGAIN_S, self._watch_if_open, name, callback)
+
+    def _watch_if_open(self, name: str, callback: Callable[[], object]) -> None:
+        if name in self._fds:
+            self._watch(name, callback)
 
     def _unwatch(self, name: str) -> None:
         if name in self._reading:

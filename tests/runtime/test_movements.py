@@ -405,8 +405,13 @@ def test_bytes_that_a_ring_cannot_take_never_come_out_of_another_ring(stack: con
     os.write(writer, b"secret")
     read_only = os.open(f"/dev/fd/{segment.fd}", os.O_RDONLY)
     stack.callback(os.close, read_only)
+    broken = RingFile(read_only, into.ring, into.id)
     with pytest.raises(OSError, match="Bad file descriptor"):
-        intake.move(source, RingFile(read_only, into.ring, into.id), 100)
+        intake.move(source, broken, 100)
+    assert pipes.unread(source) == 6, "nothing is taken for a ring that has no room"
+    broken._reserved = into.ring.capacity
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        intake.move(source, broken, 100)
     os.write(writer, b"public")
     intake.move(source, other, 100)
     assert b"secret" not in other.read(0, other.ring.end)

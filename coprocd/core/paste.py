@@ -1,7 +1,8 @@
 """Pasted text made harmless: what a clipboard holds may not act as keys.
 
-As xterm and iTerm2 do: line ends become CR, and ESC with the C1 controls goes, so that nothing in the text can end a
-bracketed paste or start a sequence.
+Line ends become CR, and tabs stay; every other C0 control, DEL and the C1 controls go. So nothing in the text can interrupt
+the job, end its input or a bracketed paste, erase what stands before it, or start a sequence. Never reads a mode: the caller
+says whether the job asked for brackets, and the text is cleaned the same either way.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import re
 
 _START, _END = b"\x1b[200~", b"\x1b[201~"
-_HARMFUL = re.compile("[\x1b\x80-\x9f]")
+_HARMFUL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")  # all of Unicode's Cc but tab, LF and CR
 
 
 def paste(text: str, bracketed: bool) -> bytes:

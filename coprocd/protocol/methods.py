@@ -57,7 +57,7 @@ METHODS: dict[str, Method] = {
             "SessionPaste",
             "Accepted",
             _INPUT,
-            "Types text as a terminal pastes it: bracketed where asked for, without ESC and C1.",
+            "Types text as a terminal pastes it: bracketed where asked for, of control characters only tab and Enter.",
         ),
         Method("session.send_bytes", "SessionSendBytes", "Accepted", _INPUT, "Types bytes."),
         Method(

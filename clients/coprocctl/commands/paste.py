@@ -1,4 +1,4 @@
-"""`coprocctl paste`: types text as a terminal pastes it: in brackets where the job asked for them, without ESC and C1."""
+"""`coprocctl paste`: types text as a terminal pastes it: in brackets where the job asked for them, without what would act as a key."""
 
 from __future__ import annotations
 
@@ -12,9 +12,17 @@ from coprocctl.connection import Connection
 from coprocctl.exits import EXIT_USAGE, Failure
 from coprocctl.output import print_json
 
+EPILOG = """\
+Line ends are typed as Enter, tabs as they are; all other control characters (^C, ^D, ESC, backspace, …) are left
+out, so that no text can act as keys. A program that asked for bracketed paste gets the text in brackets.
+
+example:
+  xclip -o | coprocctl paste editor
+"""
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.epilog = "example:\n  xclip -o | coprocctl paste editor\n"
+    parser.epilog = EPILOG
     add_session(parser)
     parser.add_argument("text", metavar="TEXT", nargs="*", help="what to paste; - or nothing for standard input")
 

@@ -17,6 +17,7 @@ from jsonrpcserver import Error, Success
 
 from coprocd.api import envelope
 from coprocd.api.call import Call, Handler
+from coprocd.api.invalid_params import reason
 from coprocd.protocol.errors import CoprocdError
 from coprocd.protocol.methods import Method
 
@@ -66,8 +67,7 @@ class BoundMethod:
         try:
             return msgspec.convert(raw, params_type, strict=True)
         except (msgspec.ValidationError, RecursionError) as error:
-            reason = str(error) if isinstance(error, msgspec.ValidationError) else "nested too deeply"
-            raise CoprocdError("invalid_params", f"{self.method.name}: {reason}") from None
+            raise CoprocdError("invalid_params", f"{self.method.name}: {reason(error, raw, params_type)}") from None
 
     def _named(self, raw: list[Any]) -> dict[str, Any]:
         names = self._positional

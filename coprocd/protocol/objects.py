@@ -13,7 +13,13 @@ from msgspec import Meta, Struct, field
 # -- limits of single values; those of running things are in coprocd.settings ---------------------------------------
 
 Name = Annotated[
-    str, Meta(min_length=1, max_length=255, pattern=r"^[^@/\x00-][^/\x00]*$", description="no `/`, not beginning with `@` or `-`")
+    str,
+    Meta(
+        min_length=1,
+        max_length=255,
+        pattern=r"^[^@/\x00-][^/\x00]*$",
+        description="1 to 255 characters, no `/`, no NUL, not beginning with `@` or `-`",
+    ),
 ]
 SessionRef = Annotated[str, Meta(min_length=1, max_length=255, description="an id, a name, or a unique prefix of an id")]
 Rows = Annotated[int, Meta(ge=1, le=65535)]

@@ -11,7 +11,7 @@ from coprocctl.output import print_json
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     add_session(parser)
-    parser.add_argument("name", metavar="NAME", help="no /, and not beginning with @ or -")
+    parser.add_argument("name", metavar="NAME", help="1 to 255 characters, no /, not beginning with @ or -")
 
 
 def run(args: argparse.Namespace) -> int:

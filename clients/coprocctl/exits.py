@@ -40,10 +40,11 @@ With --json an error is an object on stderr: {"error": {"code", "message", "data
 
 
 class Failure(Exception):
-    """Ends the command with `status`, after its message on stderr. `code` is one of `coprocd.protocol.errors` or a word of ours."""
+    """Ends the command with `status`, after its message on stderr. `code` is one of `coprocd.protocol.errors` or a word of ours; `data` is for programs."""
 
     code = "failed"
     status = EXIT_FAILED
+    data: dict[str, object] | None = None
 
     def __init__(self, message: str, status: int | None = None, code: str | None = None) -> None:
         super().__init__(message)
@@ -55,7 +56,8 @@ class Failure(Exception):
 
     def as_object(self) -> dict[str, object]:
         """The JSON object that `--json` prints on stderr."""
-        return {"error": {"code": self.code, "message": self.message}}
+        said: dict[str, object] = {"code": self.code, "message": self.message}
+        return {"error": said if self.data is None else {**said, "data": self.data}}
 
 
 class NoDaemon(Failure):
@@ -74,10 +76,9 @@ class ConnectionLost(Failure):
 class Refused(Failure):
     """The daemon answered with an error. `data` is its `error.data`."""
 
+    data: dict[str, object]
+
     def __init__(self, code: str, message: str, data: dict[str, object]) -> None:
         _, status = ERRORS.get(code, (0, EXIT_FAILED))  # a newer daemon may know more codes than we do
         super().__init__(message, status, code)
         self.data = data
-
-    def as_object(self) -> dict[str, object]:
-        return {"error": {"code": self.code, "message": self.message, "data": self.data}}

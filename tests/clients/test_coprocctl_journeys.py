@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -232,6 +233,65 @@ def test_eight_megabytes_of_standard_input_are_typed_without_loss_or_repetition(
     raw_reader(daemon, "big", len(data))
     assert daemon.json("send", "big", "-", stdin=data)["accepted_bytes"] == len(data)
     read_until(daemon, "big", b"digest " + hashlib.sha256(data).hexdigest().encode())
+
+
+@contextmanager
+def sending_to_a_job_that_never_reads(command: Command, *options: str) -> Iterator[Beside]:
+    """`send SESSION -` with more than the session's input holds, up to the moment at which it says that it waits."""
+    command.text("new", "--name", "deaf", "--", "sh", "-c", "stty raw -echo; echo ready; exec sleep 1000")
+    read_until(command, "deaf", b"ready")
+    with open(command.root / "much", "w+b") as much:
+        much.write(b"x" * (3 << 20))
+        much.seek(0)
+        with Beside(
+            [*COPROCCTL, "send", "deaf", "-", *options], stdin=much, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=command.env
+        ) as sending:
+            yield sending
+
+
+def typed_bytes(command: Command, session: str) -> int:
+    """What the daemon says was typed into a session, in all."""
+    total = 0
+    command.text("rename", session, "counted")
+    with command.spawn("events", "--since", "0", "--session", "counted", "--types", "input,session.renamed", "--json") as following:
+        assert following.stdout
+        for line in following.stdout:
+            event = json.loads(line)
+            if event["type"] == "session.renamed":
+                return total
+            total += event["bytes"]
+    raise AssertionError("the session was not renamed")
+
+
+def test_a_person_who_waits_for_a_job_to_read_is_told_so_and_can_stop(daemon: Command) -> None:
+    """It waited for ever, without a word, and ^C did not say what had been typed."""
+    with sending_to_a_job_that_never_reads(daemon) as sending:
+        assert sending.stderr
+        notice = sending.stderr.readline().decode()
+        waiting = daemon.json("rpc", "session.get", '["deaf"]')["input_bytes"]
+        assert f"the input of session deaf is full: {waiting} bytes wait" in notice and "^C" in notice
+        sending.send_signal(signal.SIGINT)
+        assert sending.wait(60) == 130
+        assert sending.stderr.read().decode() == f"coprocctl: interrupted; {typed_bytes(daemon, 'deaf')} bytes were typed\n"
+
+
+def test_who_waits_for_a_job_to_read_is_told_when_it_ends(daemon: Command) -> None:
+    with sending_to_a_job_that_never_reads(daemon) as sending:
+        assert sending.stderr and b"is full" in sending.stderr.readline()
+        daemon.text("signal", "deaf", "KILL")
+        assert sending.wait(60) == 4
+        typed, error = sending.stderr.read().decode().splitlines()
+        assert typed == f"coprocctl: {typed_bytes(daemon, 'deaf')} bytes were typed before this:"
+        assert "deaf" in error and "exited" in error
+
+
+def test_who_waits_for_a_job_to_read_waits_no_longer_than_was_said(daemon: Command) -> None:
+    with sending_to_a_job_that_never_reads(daemon, "--timeout", "0.1", "--json") as sending:
+        assert sending.wait(60) == 124
+        assert sending.stderr
+        error = json.loads(sending.stderr.read())["error"]
+        assert error["code"] == "timed_out" and "the input of session deaf is full" in error["message"]
+        assert error["data"] == {"accepted_bytes": typed_bytes(daemon, "deaf")}
 
 
 def test_a_line_that_the_terminal_would_cut_is_refused_with_4(daemon: Command) -> None:

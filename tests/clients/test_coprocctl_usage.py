@@ -92,6 +92,8 @@ def test_a_socket_that_nobody_listens_on_counts_as_no_daemon(coprocctl: Command)
         "list --state gone",
         "send",
         "send x",
+        "send x hello --timeout 1",
+        "send x - --timeout soon",
         "rename x",
         "resize x 24",
         "resize x 0x80",

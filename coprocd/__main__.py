@@ -22,11 +22,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="coprocd", description="The daemon of coprocd. Start it with `coprocctl daemon start`.")
     parser.add_argument("--socket", default=places.socket_path(), help="where to serve (default: %(default)s)")
     parser.add_argument("--status-fd", type=int, help="where to write READY, or why it did not start")
+    parser.add_argument(
+        "--check-config", action="store_true", help="only read the settings: exit with 0, or say what is wrong and exit with 1"
+    )
     parser.add_argument("--version", action="version", version=f"coprocd {__version__}")
     parser.add_argument("--can-take-over", metavar="LAYOUTS", help=argparse.SUPPRESS)  # asked by `coprocd.installed`
     args = parser.parse_args()
     if args.can_take_over is not None:
         return _answer_can_take_over(args.can_take_over)
+    if args.check_config:
+        return _check_config()
     logging.basicConfig(format="%(asctime)s %(name)s[%(process)d] %(levelname)s %(message)s", level=logging.INFO)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -61,6 +66,16 @@ def _answer_can_take_over(found: str) -> int:
         print(f"coprocd {__version__}: {why}", file=sys.stderr)
         return 1
     print(__version__)
+    return 0
+
+
+def _check_config() -> int:
+    """Whether a daemon would start with the settings as they are, for `coprocctl doctor`."""
+    try:
+        load(places.config_path())
+    except CoprocdError as error:
+        print(error, file=sys.stderr)
+        return 1
     return 0
 
 

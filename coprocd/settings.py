@@ -15,6 +15,8 @@ from coprocd.protocol.errors import CoprocdError
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
+RingBytes = Annotated[int, msgspec.Meta(ge=4096, le=1 << 30)]
+"""A ring in memory: at least a page, at most what the log of a session may be."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -27,7 +29,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """A coprocess that holds its session up and takes nothing for so long never will."""
 
     close_grace_s: Annotated[float, msgspec.Meta(ge=0)] = 2.0
-    """Between SIGTERM and SIGKILL, where the caller names no grace: time to write a last file."""
+    """Between SIGTERM and SIGKILL where it is no call with a `grace_s` that ends something: time to write a last file. A coprocess of a job
+    that has ended, which takes nothing for so long, has had its time too."""
 
     drain_quiet_s: Positive = 0.2
     """After the job's end, output is waited for until the terminal was quiet for so long: a background child may hold it open for ever."""
@@ -41,13 +44,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     stdout_settle_s: Positive = 0.3
     """A coprocess whose stdout ended has this long to end by itself before it counts as having closed it."""
 
-    input_queue_bytes: Annotated[int, msgspec.Meta(ge=4096)] = 1 << 20
+    input_queue_bytes: RingBytes = 1 << 20
     """What is typed and not yet taken by the job, a session: a large paste. More is refused with `input_full`."""
 
-    coprocess_typing_bytes: Annotated[int, msgspec.Meta(ge=4096)] = 64 << 10
+    coprocess_typing_bytes: RingBytes = 64 << 10
     """Of which a coprocess may fill so much before its stdout is not read: a pipe's worth, so that others get a word in."""
 
-    stderr_bytes: Annotated[int, msgspec.Meta(ge=4096)] = 128 << 10
+    stderr_bytes: RingBytes = 128 << 10
     """The stderr kept of a coprocess; of these at most 100,000 characters are reported."""
 
     ended_sessions_most: Annotated[int, msgspec.Meta(ge=0)] = 100
@@ -70,15 +73,36 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 def load(path: str) -> Settings:
-    """The settings in config.toml at `path`, or the defaults when there is no file. `invalid_params` names file and fault."""
+    """The settings in config.toml at `path`, or the defaults when there is no file. `invalid_params` names file, fault and remedy."""
     try:
         with open(path, "rb") as file:
             document = tomllib.load(file)
-        unknown = sorted(document.keys() - {"limits"})
-        if unknown:
-            raise CoprocdError("invalid_params", f"{os.path.abspath(path)}: there is no table {unknown[0]!r}; settings stand in [limits]")
-        return msgspec.convert(document.get("limits", {}), Settings)
     except FileNotFoundError:
         return Settings()
-    except (OSError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
-        raise CoprocdError("invalid_params", f"{os.path.abspath(path)}: {error}; correct it, or move it away for the defaults") from error
+    except OSError as error:
+        raise _broken(path, error.strerror or str(error)) from error
+    except RecursionError as error:
+        raise _broken(path, "it is nested too deeply") from error
+    except ValueError as error:  # no TOML, or no UTF-8
+        raise _broken(path, str(error)) from error
+    if unknown := sorted(document.keys() - {"limits"}):
+        raise _broken(path, f"there is no table {unknown[0]!r}, settings stand in [limits]")
+    limits = document.get("limits", {})
+    if isinstance(limits, dict) and (unknown := sorted(limits.keys() - Settings.__struct_fields__)):
+        raise _broken(path, f"[limits] has no setting {unknown[0]!r}{_nearest(unknown[0])}")
+    try:
+        return msgspec.convert(limits, Settings)
+    except msgspec.ValidationError as error:
+        raise _broken(path, f"in [limits]: {str(error).replace('`$.', '`')}") from error
+
+
+def _broken(path: str, fault: str) -> CoprocdError:
+    return CoprocdError("invalid_params", f"{os.path.abspath(path)}: {fault}; correct it, or move the file away for the defaults")
+
+
+def _nearest(name: str) -> str:
+    """The setting that was meant, perhaps."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, Settings.__struct_fields__, 1)
+    return f" (did you mean {near[0]!r}?)" if near else ""

@@ -47,6 +47,39 @@ def test_every_setting_is_described_with_its_default(setting: msgspec.structs.Fi
     assert f"| `{setting.name}` | {setting.default} | " in page("docs/settings.md")
 
 
+def test_no_setting_is_described_that_is_none() -> None:
+    assert re.findall(r"^\| `(\w+)` \| \S+ \| ", page("docs/settings.md"), re.M) == list(Settings.__struct_fields__)
+
+
+def quantity(text: str) -> float:
+    """The number that a page gives as `1 MiB`, `0.2 s`, `1 h`, or `10,000`."""
+    found = re.match(r"([\d.,]*\d)(?: (KiB|MiB|GiB|s|h)\b)?", text)
+    units = {None: 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "s": 1, "h": 3600}
+    assert found, text
+    return float(found[1].replace(",", "")) * units[found[2]]
+
+
+def test_defaults_are_the_same_in_words_and_on_every_page() -> None:
+    """`1 MiB` beside 1048576, and `name`: 1 MiB in the table of the buffers."""
+    defaults = {setting.name: setting.default for setting in msgspec.structs.fields(Settings)}
+    in_words = re.findall(r"^\| `(\w+_bytes)` \| \d+ \| [^|]*?(\d+ [KMG]iB)", page("docs/settings.md"), re.M)
+    on_pages = [found for document in PAGES for found in re.findall(r"`(\w+)`: (\d[\d.,]*(?: \w+)?)", document.read_text())]
+    said = [(name, text) for name, text in in_words + on_pages if name in defaults]
+    assert len(said) > 15
+    assert [(name, text) for name, text in said if quantity(text) != defaults[name]] == []
+
+
+@pytest.mark.parametrize("setting", msgspec.structs.fields(Settings), ids=lambda setting: setting.name)
+def test_bounds_of_a_setting_are_those_of_the_code(setting: msgspec.structs.FieldInfo) -> None:
+    (line,) = re.findall(rf"^\| `{setting.name}` .*$", page("docs/settings.md"), re.M)
+    described = re.search(r"([\d,]+) to (\d+ [KMG]iB)", line)
+    schema = msgspec.json.schema(setting.type)
+    if described:
+        assert (schema["minimum"], schema["maximum"]) == (quantity(described[1]), quantity(described[2]))
+    else:  # what anybody would expect of a number, or a count
+        assert schema.get("minimum", 0) <= 1 and "maximum" not in schema
+
+
 @pytest.mark.parametrize("row", rows(), ids=lambda row: row[0])
 def test_every_command_is_described_with_its_aliases_and_options(row: tuple[str, tuple[str, ...], str]) -> None:
     name, aliases, summary = row

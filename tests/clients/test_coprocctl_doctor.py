@@ -59,12 +59,51 @@ def test_a_socket_whose_path_is_too_long_fails(coprocctl: Command) -> None:
     assert check["state"] == "fail"
 
 
-def test_settings_that_are_no_toml_fail(coprocctl: Command) -> None:
+@pytest.mark.parametrize(
+    "content",
+    [
+        "limits = \n",
+        "[limit]\n",
+        "[limits]\nstall_timeout = 5\n",
+        '[limits]\nstall_timeout_s = "5"\n',
+        "[limits]\nstall_timeout_s = 0\n",
+        "[limits]\nevents_most = 1.5\n",
+    ],
+)
+def test_settings_that_the_daemon_refuses_fail_as_the_daemon_puts_it(content: str, coprocctl: Command) -> None:
+    """Whatever was TOML was in order, and the daemon did not start."""
     config = coprocctl.root / "config" / "coprocd" / "config.toml"
     config.parent.mkdir(parents=True)
-    config.write_text("limits = \n")
+    config.write_text(content)
+    done = coprocctl("doctor")
+    assert done.returncode == 1
     (check,) = checks(coprocctl)["settings"]
-    assert check["state"] == "fail" and "line 1" in check["said"]
+    assert check["state"] == "fail" and check["said"].startswith(f"{config}: ") and check["remedy"]
+    refused = coprocctl("daemon", "start").stderr.decode()
+    assert f"{check['said']}; {check['remedy']}" in refused
+
+
+def test_settings_that_the_daemon_takes_are_in_order(coprocctl: Command) -> None:
+    config = coprocctl.root / "config" / "coprocd" / "config.toml"
+    config.parent.mkdir(parents=True)
+    config.write_text("[limits]\nstall_timeout_s = 10\n")
+    (check,) = checks(coprocctl)["settings"]
+    assert (check["state"], check["said"]) == ("ok", str(config))
+
+
+def test_settings_in_a_directory_that_cannot_be_searched_fail(coprocctl: Command) -> None:
+    """They counted as not there. (A file where a directory should be: root may search any.)"""
+    (coprocctl.root / "config").write_text("")
+    (check,) = checks(coprocctl)["settings"]
+    assert check["state"] == "fail" and "Not a directory" in check["said"]
+
+
+def test_an_installation_that_cannot_judge_the_settings_is_no_fault_of_theirs(coprocctl: Command) -> None:
+    (coprocctl.root / "broken" / "msgspec").mkdir(parents=True)
+    (coprocctl.root / "broken" / "msgspec" / "__init__.py").write_text("raise ImportError('broken')")
+    path = f"{coprocctl.root / 'broken'}:{os.environ.get('PYTHONPATH', '')}"
+    (check,) = checks(coprocctl, PYTHONPATH=path)["settings"]
+    assert check["state"] == "fail" and "broken" in check["said"] and "install" in check["remedy"]
 
 
 def test_a_log_that_cannot_be_made_fails(coprocctl: Command) -> None:

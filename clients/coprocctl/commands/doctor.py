@@ -30,6 +30,8 @@ SOCKET_PATH_MAX = 107 - len(".keeper")  # sun_path holds 108 bytes with its NUL 
 FILES_A_SESSION = 16  # in keeper and daemon: master, log, state, pidfd, pipes
 REQUIRED = ("aiohttp", "jsonrpcserver", "msgspec", "ptyprocess")
 ANSWER_TIMEOUT_S = 5.0
+JUDGE_TIMEOUT_S = 30.0  # a start of Python with the daemon's imports takes 0.4 s
+REINSTALL = "install coprocd again: pip install coprocd"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,7 +65,7 @@ def versions() -> Iterator[Check]:
         except PackageNotFoundError:
             missing.append(package)
     if missing:
-        yield Check("fail", "libraries", f"missing: {', '.join(missing)}", "install coprocd again: pip install coprocd")
+        yield Check("fail", "libraries", f"missing: {', '.join(missing)}", REINSTALL)
     else:
         yield Check("ok", "libraries", ", ".join(there))
     system = os.uname()
@@ -130,11 +132,7 @@ def locations(socket: str) -> Iterator[Check]:
     else:
         yield Check("ok", "socket", f"{socket}, not there yet")
     yield _writable("log", places.log_path())
-    config = places.config_path()
-    if not os.path.exists(config):
-        yield Check("ok", "settings", f"{config}, not there: all as shipped")
-    else:
-        yield _settings(config)
+    yield _settings(places.config_path())
 
 
 def _private(subject: str, path: str) -> Check:
@@ -174,17 +172,22 @@ def _writable(subject: str, path: str) -> Check:
 
 
 def _settings(path: str) -> Check:
-    """Whether the settings can be read at all; what they say is the daemon's to judge."""
-    import tomllib
+    """The settings as the installed daemon judges them, which alone knows what they may be."""
+    import subprocess
 
+    command = [sys.executable, "-P", "-m", "coprocd", "--check-config"]
     try:
-        with open(path, "rb") as file:
-            tomllib.load(file)
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=JUDGE_TIMEOUT_S, check=False)
+    except subprocess.TimeoutExpired:
+        return Check("fail", "settings", f"{path} was not read within {JUDGE_TIMEOUT_S:g} s", "put a plain file there, or move it away")
     except OSError as error:
-        return Check("fail", "settings", f"{path}: {error.strerror}", "make it readable")
-    except ValueError as error:  # no TOML, or no UTF-8
-        return Check("fail", "settings", f"{path}: {error}", "correct that line")
-    return Check("ok", "settings", path)
+        return Check("fail", "settings", f"{path} was not judged: {sys.executable}: {error.strerror}", REINSTALL)
+    if done.returncode == 0:
+        return Check("ok", "settings", path if os.path.exists(path) else f"{path}, not there: all as shipped")
+    said, _, remedy = done.stderr.strip().rpartition("\n")[2].rpartition("; ")
+    if said.startswith(path):
+        return Check("fail", "settings", said, remedy)
+    return Check("fail", "settings", f"{path} was not judged: {said or remedy}", REINSTALL)
 
 
 def limits() -> Iterator[Check]:

@@ -5,6 +5,7 @@ Imports only the module of the command that was asked for (`coprocctl.commands` 
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from importlib import import_module
@@ -38,7 +39,10 @@ def main(argv: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return EXIT_NO_READER
     except OSError as error:
-        return _report(Failure(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"), as_json)
+        fault = error.strerror or str(error)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):  # we write nothing else that could
+            return _report(Failure(f"cannot write the output: {fault}"), as_json)
+        return _report(Failure(f"{fault}{f': {error.filename}' if error.filename else ''}"), as_json)
 
 
 def dispatch(argv: list[str]) -> int:
@@ -130,7 +134,7 @@ def _report(failure: Failure, as_json: bool) -> int:
     """Says on stderr why the command failed, and returns its exit status."""
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     if as_json:
         from coprocctl.output import print_json
@@ -139,7 +143,7 @@ def _report(failure: Failure, as_json: bool) -> int:
     else:
         from coprocctl.format import escaped
 
-        sys.stderr.write(f"coprocctl: {escaped(failure.message, keep=chr(10))}\n")
+        sys.stderr.write(f"{failure.usage}coprocctl: {escaped(failure.message, keep=chr(10))}\n")
     return failure.status or EXIT_FAILED
 
 

@@ -14,7 +14,7 @@ from coprocctl.exits import EXIT_USAGE, Failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, NoReturn
+    from typing import Any, NoReturn, TextIO
 
 # What `session.send_keys` knows by name; for completion alone, the daemon decides.
 KEYS = [
@@ -37,14 +37,14 @@ class Formatter(argparse.RawDescriptionHelpFormatter):
 
 
 class Parser(argparse.ArgumentParser):
-    """One command's parser: no abbreviations, options and arguments in any order, `--` ends the options."""
+    """One command's parser: no abbreviations, options and arguments in any order, `--` ends the options. Raises Failure."""
 
     def __init__(self, prog: str, description: str | None = None, **more: Any) -> None:
         more.setdefault("formatter_class", Formatter)
         super().__init__(prog=prog, description=description, allow_abbrev=False, **more)
 
     def parse(self, argv: list[str]) -> argparse.Namespace:
-        """The arguments, in whatever order they stand; exits with 2 where they make no sense.
+        """The arguments, in whatever order they stand; a Failure with status 2 where they make no sense.
 
         argparse's own `--` differs between its versions, and is wrong here in 3.11; so the words after it are marked
         with a NUL, which no argument can hold, and are no options then.
@@ -64,8 +64,9 @@ class Parser(argparse.ArgumentParser):
         message = message.replace(MARK, "")
         if message.startswith("unrecognized arguments") and any(action.metavar in ("CMD", "ARGV", "TEXT") for action in self._actions):
             message += " (put -- before words that begin with -)"
-        self.print_usage(sys.stderr)
-        self.exit(EXIT_USAGE, f"coprocctl: {message}\n")
+        failure = Failure(message, EXIT_USAGE, "usage")
+        failure.usage = self.format_usage()
+        raise failure
 
 
 def command_parser(name: str, summary: str) -> Parser:
@@ -80,7 +81,7 @@ def add_common(options: argparse._ActionsContainer) -> None:
     """`--socket` and `--json`."""
     completes(
         options.add_argument(
-            "--socket", metavar="PATH", help="the daemon's socket; default: $COPROCD_SOCKET, else in the runtime directory"
+            "--socket", metavar="PATH", type=filled, help="the daemon's socket; default: $COPROCD_SOCKET, else in the runtime directory"
         ),
         "file",
     )
@@ -111,12 +112,28 @@ def socket_path(args: argparse.Namespace) -> str:
 
 def session_reference(text: str) -> str:
     """A SESSION as the daemon takes it: `@` is the session we run in."""
+    if not text:
+        raise argparse.ArgumentTypeError("it is empty; coprocctl list shows ids and names")
     if text != "@":
         return text
     current = os.environ.get("COPROCD_SESSION")
     if not current:
         raise Failure("@ means the session this command runs in, but it runs in none ($COPROCD_SESSION is not set)", 3, "session_not_found")
     return current
+
+
+def filled(text: str) -> str:
+    """A text that is not empty: an empty one is a variable that was not set, and means nothing."""
+    if not text:
+        raise argparse.ArgumentTypeError("it is empty")
+    return text
+
+
+def standard_input() -> TextIO:
+    """Standard input; a Failure where whoever started us closed it."""
+    if sys.stdin is None:
+        raise Failure("there is nothing to read from: standard input is closed", EXIT_USAGE, "usage")
+    return sys.stdin
 
 
 def terminal_size(text: str) -> tuple[int, int]:

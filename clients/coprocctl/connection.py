@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import socket
+import stat
 import time
 
 from coprocctl.exits import EXIT_FAILED, EXIT_TIMED_OUT, EXIT_USAGE, ConnectionLost, Failure, NoDaemon, Refused
@@ -28,6 +30,7 @@ READS = frozenset({"session.list", "session.get", "session.read", "coprocess.get
 ATTEMPTS = 6  # with pauses that double from FIRST_PAUSE_S, some 3 s in all
 FIRST_PAUSE_S = 0.1
 RECEIVE_BYTES = 256 << 10
+SOCKET_PATH_MAX = 107 - len(".keeper")  # sun_path holds 108 bytes with its NUL (unix(7)), on other systems 104
 NOT_THERE = (errno.ENOENT, errno.ECONNREFUSED, errno.ENOTDIR, errno.ENOTSOCK, errno.EPROTOTYPE)
 
 
@@ -94,7 +97,9 @@ class Connection:
         try:
             line = json.dumps(request, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
         except UnicodeEncodeError:
-            raise Failure(f"{method}: a parameter is not valid UTF-8", EXIT_USAGE, "invalid_params") from None
+            raise Failure(
+                f"{method}: {_undecodable(params)} is not valid UTF-8, which is all that a call can carry", EXIT_USAGE, "invalid_params"
+            ) from None
         except ValueError as error:
             raise Failure(f"{method}: {error}", EXIT_USAGE, "invalid_params") from None
         try:
@@ -182,10 +187,24 @@ def _connect(path: str, timeout_s: float | None) -> socket.socket:
     except TimeoutError:
         raise Failure(f"nothing accepts the connection at {path} within {timeout_s:g} s", EXIT_TIMED_OUT, "timed_out") from None
     except OSError as error:
+        if too_long := socket_path_too_long(path):
+            raise NoDaemon(too_long) from None
         if error.errno in NOT_THERE:
+            if os.path.exists(path) and not stat.S_ISSOCK(os.stat(path).st_mode):
+                raise NoDaemon(
+                    f"{path} is no socket, so no daemon runs there; give a path that does not exist yet, or a daemon's"
+                ) from None
             raise NoDaemon(f"no daemon runs at {path}; start one with: {remedy(path)}") from None
         raise NoDaemon(f"cannot connect to {path}: {error.strerror or error}") from None
     return connected
+
+
+def socket_path_too_long(path: str) -> str:
+    """What is wrong with `path` where no socket, or not also the keeper's, can be there; else ""."""
+    length = len(os.fsencode(path))
+    if length <= SOCKET_PATH_MAX:
+        return ""
+    return f"the socket's path is too long: {path} has {length} bytes, of at most {SOCKET_PATH_MAX}; choose a shorter place with --socket or $COPROCD_RUNTIME_DIR"
 
 
 def remedy(path: str) -> str:
@@ -197,6 +216,29 @@ def remedy(path: str) -> str:
     from shlex import quote
 
     return f"coprocctl --socket {quote(path)} daemon start"
+
+
+def _undecodable(params: Any) -> str:
+    """The first value of `params` that holds the stand-ins for bytes that are no UTF-8 (PEP 383), and where it stands."""
+
+    def search(value: Any, path: str) -> str:
+        if isinstance(value, str):
+            return "" if _is_utf8(value) else f"{path} {value!r}"
+        inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+        for key, item in inside:
+            if found := search(key, path) or search(item, f"{path}.{key}" if path else str(key)):
+                return found
+        return ""
+
+    return search(params, "") or "a parameter"
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _timed_out(method: str) -> Failure:

@@ -45,6 +45,7 @@ class Failure(Exception):
     code = "failed"
     status = EXIT_FAILED
     data: dict[str, object] | None = None
+    usage = ""  # how the command is written, for people, where it was not
 
     def __init__(self, message: str, status: int | None = None, code: str | None = None) -> None:
         super().__init__(message)

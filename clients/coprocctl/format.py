@@ -71,6 +71,8 @@ def coprocess_state(coprocess: dict[str, Any]) -> str:
         return f"{coprocess['state']}, stalled" if coprocess.get("stalled") else str(coprocess["state"])
     how = ended(coprocess["exit_status"], coprocess["signal"])
     reason = coprocess.get("end_reason")
+    if reason == "spawn_failed":
+        return "not started (spawn_failed)"
     return how if reason in (None, "exited") else f"{how} ({reason})"
 
 

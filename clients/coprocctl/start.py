@@ -10,7 +10,7 @@ import os
 import sys
 import time
 
-from coprocctl.connection import Connection, answers
+from coprocctl.connection import Connection, answers, socket_path_too_long
 from coprocctl.exits import EXIT_FAILED, EXIT_TIMED_OUT, ConnectionLost, Failure, NoDaemon
 from coprocctl.processes import POLL_S, Ends
 from coprocd.protocol import places
@@ -25,6 +25,8 @@ def connect_or_start(socket: str) -> tuple[Connection, bool]:
     try:
         return Connection(socket), False
     except NoDaemon:
+        if too_long := socket_path_too_long(socket):
+            raise Failure(too_long, EXIT_FAILED, "not_started") from None
         start(socket)
         return Connection(socket), True
 

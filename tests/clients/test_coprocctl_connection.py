@@ -163,6 +163,45 @@ def test_a_session_that_ends_amid_standard_input_is_told_with_what_was_typed(pee
     assert done.stderr.decode() == "coprocctl: 3 bytes were typed before this:\ncoprocctl: session chat has exited\n"
 
 
+@pytest.mark.parametrize(
+    ("argv", "where"),
+    [
+        (["new", "--name", "caf\udce9"], r"name 'caf\udce9'"),
+        (["new", "--", "cat", "\udcff"], r"argv.1 '\udcff'"),
+        (["new", "--env", "A=\udcff"], r"env.A '\udcff'"),
+        (["rename", "x", "\udcff"], r"name '\udcff'"),
+    ],
+)
+def test_what_is_no_utf8_is_named(
+    argv: list[str], where: str, peer: StartPeer, coprocctl: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It was "a parameter"."""
+    peer(lambda request: {"result": {}})
+    assert main(["--socket", str(coprocctl.socket), *argv]) == 2
+    assert where in capsys.readouterr().err
+
+
+def test_a_method_that_there_is_not_is_named_with_the_nearest(
+    peer: StartPeer, coprocctl: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    peer(lambda request: refusal("method_not_found", "Method not found"))
+    assert main(["--socket", str(coprocctl.socket), "rpc", "session.lst"]) == 2
+    assert "there is no method 'session.lst'; did you mean session.list?" in capsys.readouterr().err
+
+
+def test_of_sessions_that_cannot_be_closed_each_is_told_in_order(
+    peer: StartPeer, coprocctl: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first came last, and with --json the others were text."""
+    peer(lambda request: refusal("session_not_found", f"no session {request['params']['session']}"))
+    assert main(["--socket", str(coprocctl.socket), "close", "a", "b", "c"]) == 3
+    assert capsys.readouterr().err == "coprocctl: no session a\nno session b\nno session c\n"
+    assert main(["--socket", str(coprocctl.socket), "--json", "close", "a", "b", "c"]) == 3
+    error = json.loads(capsys.readouterr().err)["error"]
+    assert error["code"] == "session_not_found"
+    assert [other["message"] for other in error["data"]["others"]] == ["no session b", "no session c"]
+
+
 def test_text_of_another_encoding_is_typed_as_the_bytes_it_was(peer: StartPeer, coprocctl: Command) -> None:
     server = peer(lambda request: {"result": {"accepted_bytes": 5, "offset": 0}})
     assert coprocctl("send", "chat", b"caf\xe9", "--enter").returncode == 0

@@ -70,6 +70,8 @@ def test_states_say_how_a_job_ended() -> None:
     assert session_state({"state": "exited", "exit_status": 0, "signal": None}) == "exited 0"
     coprocess = {"state": "ended", "exit_status": 0, "signal": None, "end_reason": "stdout_closed"}
     assert coprocess_state(coprocess) == "exited 0 (stdout_closed)"
+    failed = {"state": "ended", "exit_status": None, "signal": None, "end_reason": "spawn_failed"}
+    assert coprocess_state(failed) == "not started (spawn_failed)"
     assert coprocess_state({"state": "running", "stalled": True}) == "running, stalled"
 
 

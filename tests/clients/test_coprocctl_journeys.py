@@ -308,6 +308,9 @@ def test_logs_are_the_bytes_as_they_were_printed(daemon: Command) -> None:
     assert daemon("logs", "-f", "raw").stdout == bytes(range(256)) * 4000
     assert daemon("tail", "raw", "--from", "1023990").stdout == bytes(range(246, 256))
     assert daemon("logs", "raw", "--from", "end").stdout == b""
+    for follow in ([], ["-f"]):  # without -f it printed nothing and succeeded
+        done = daemon("logs", "raw", "--from", "1024001", *follow)
+        assert done.returncode == 2 and b"1024000" in done.stderr
 
 
 def test_tail_shows_the_last_lines(daemon: Command) -> None:
@@ -493,8 +496,23 @@ def test_rpc_prints_the_bare_result_and_fails_with_the_codes_status(daemon: Comm
 
 
 def test_names_that_a_session_chose_are_listed_escaped(daemon: Command) -> None:
-    daemon.text("new", "--name", "a\x1b[31m\u202e", "--", "cat")
+    name = "a\x1b[31m\u202e"
+    daemon.text("new", "--name", name, "--", "cat")
     assert "a\\e[31m\\u202e" in daemon.text("list")
+    daemon.text("run-coprocess", name, "--observe", "--name", "o\x1b[32m", "cat")
+    assert "o\\e[32m" in daemon.text("coprocess", "--all")
+    for line in (["new", "--name", name, "--", "cat"], ["stop-coprocess", name], ["rename", name, f"/{name}"], ["logs", f"{name}{name}"]):
+        done = daemon(*line)
+        assert done.returncode and b"[31m" in done.stderr, line
+        assert b"\x1b" not in done.stderr and "\u202e" not in done.stderr.decode(), line
+    daemon.text("rename", name, "b\x1b[33m")
+    daemon.text("close", "b\x1b[33m")
+    with daemon.spawn("events", "--since", "0") as following:
+        assert following.stdout
+        seen = []
+        while not seen or b"session.closed" not in seen[-1]:
+            seen.append(following.stdout.readline())
+    assert not any(b"\x1b" in line for line in seen)
 
 
 # -- the daemon ---------------------------------------------------------------------------------------------------------------------

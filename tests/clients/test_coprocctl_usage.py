@@ -79,56 +79,76 @@ def test_a_socket_that_nobody_listens_on_counts_as_no_daemon(coprocctl: Command)
     assert coprocctl("list").returncode == 5
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        "nonsense",
-        "lst",
-        "--bogus",
-        "--bogus list",
-        "--socket",
-        "list --bogus",
-        "list extra",
-        "list --state gone",
-        "send",
-        "send x",
-        "send x hello --timeout 1",
-        "send x - --timeout soon",
-        "rename x",
-        "resize x 24",
-        "resize x 0x80",
-        "resize x 24x80 1",
-        "new --size big",
-        "new --env NOEQUALS",
-        "new --silent",
-        "new --log-bytes much",
-        "new sh -c true",
-        "logs x --from middle",
-        "logs x --tail some",
-        "run-coprocess x",
-        "run-coprocess x cat --on-stall never",
-        "coprocess",
-        "close",
-        "close x --grace long",
-        "events --since never",
-        "rpc m [1",
-        "rpc m NaN",
-        "rpc m 7",
-        "daemon",
-        "daemon dance",
-        "completion tcsh",
-        "",
-    ],
-)
-def test_a_usage_error_exits_2_and_prints_nothing_on_stdout(line: str, capsys: pytest.CaptureFixture[str], coprocctl: Command) -> None:
-    argv = line.split()
-    try:
-        status = main(argv)
-    except SystemExit as end:
-        status = end.code if isinstance(end.code, int) else 1
+USAGE_ERRORS = [
+    "nonsense",
+    "lst",
+    "--bogus",
+    "--bogus list",
+    "--socket",
+    "list --bogus",
+    "list extra",
+    "list --state gone",
+    "send",
+    "send x",
+    "send x hello --timeout 1",
+    "send x - --timeout soon",
+    "rename x",
+    "resize x 24",
+    "resize x 0x80",
+    "resize x 24x80 1",
+    "new --size big",
+    "new --env NOEQUALS",
+    "new --silent",
+    "new --log-bytes much",
+    "new sh -c true",
+    "logs x --from middle",
+    "logs x --tail some",
+    "run-coprocess x",
+    "run-coprocess x cat --on-stall never",
+    "coprocess",
+    "close",
+    "close x --grace long",
+    "events --since never",
+    "rpc m [1",
+    "rpc m NaN",
+    "rpc m 7",
+    "daemon",
+    "daemon dance",
+    "completion tcsh",
+]
+# What a script gives where a variable is not set.
+EMPTY = [
+    ["--socket", "", "list"],
+    ["logs", ""],
+    ["close", "a", ""],
+    ["coprocess", ""],
+    ["events", "--session", ""],
+    ["new", "--name", ""],
+    ["new", "--cwd", ""],
+    ["new", "--coprocess", ""],
+    ["new", "--key", ""],
+    ["run-coprocess", "x", ""],
+    ["run-coprocess", "x", "cat", "--name", ""],
+    ["run-coprocess", "x", "cat", "--cwd", ""],
+    ["stop-coprocess", "x", "--name", ""],
+]
+
+
+@pytest.mark.parametrize("argv", [*map(str.split, USAGE_ERRORS), *EMPTY, []], ids=" ".join)
+def test_a_usage_error_exits_2_and_prints_nothing_on_stdout(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """An empty --name, --cwd, --key, --coprocess and --socket counted as not given."""
+    assert main(argv) == 2
     captured = capsys.readouterr()
-    assert (status, captured.out) == (2, "")
-    assert captured.err
+    assert captured.out == "" and captured.err
+
+
+@pytest.mark.parametrize("argv", [*map(str.split, USAGE_ERRORS), *EMPTY], ids=" ".join)
+def test_a_usage_error_is_an_object_with_json(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Those that argparse found were text."""
+    if argv in (["daemon"], ["--socket"]):
+        return  # the help, and what takes --json as its value
+    assert main(["--json", *argv]) == 2
+    assert json.loads(capsys.readouterr().err)["error"]["code"] in ("usage", "parse_error", "invalid_params")
 
 
 def test_a_mistyped_command_is_answered_with_the_nearest_one(capsys: pytest.CaptureFixture[str]) -> None:
@@ -171,6 +191,37 @@ def test_a_command_imports_no_other_command_and_nothing_slow() -> None:
     # What a .pth file of the environment drags in at start is none of ours.
     bare = subprocess.run([sys.executable, "-P", "-c", "import sys; print(*sys.modules)"], capture_output=True, text=True, check=True)
     assert set(slow.split()) <= set(bare.stdout.split())
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_disk_is_told_as_that(unbuffered: str, coprocctl: Command) -> None:
+    env = coprocctl.env | {"PYTHONUNBUFFERED": unbuffered}
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([*COPROCCTL, "--help"], stdout=full, stderr=subprocess.PIPE, env=env, check=False)
+    assert (done.returncode, done.stderr) == (1, b"coprocctl: cannot write the output: No space left on device\n")
+
+
+@pytest.mark.parametrize("line", ["paste x", "rpc session.list -"])
+def test_standard_input_that_is_closed_is_told_as_that(line: str, coprocctl: Command) -> None:
+    """A traceback."""
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" <&-', "sh", *COPROCCTL, *line.split()], capture_output=True, env=coprocctl.env, check=False
+    )
+    assert (done.returncode, done.stderr) == (2, b"coprocctl: there is nothing to read from: standard input is closed\n")
+
+
+@pytest.mark.parametrize("line", ["list", "daemon start", "new -- cat"])
+def test_a_socket_whose_path_is_too_long_is_told_with_both_lengths(line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """It was "AF_UNIX path too long"."""
+    assert main(["--socket", "/tmp/" + "x" * 100, *line.split()]) == (5 if line == "list" else 1)
+    error = capsys.readouterr().err
+    assert "has 105 bytes, of at most 100" in error and "COPROCD_RUNTIME_DIR" in error
+
+
+def test_what_is_no_socket_is_told_as_that(capsys: pytest.CaptureFixture[str], coprocctl: Command) -> None:
+    """It was said that no daemon runs there, and to start one."""
+    assert main(["--socket", str(coprocctl.root), "list"]) == 5
+    assert f"{coprocctl.root} is no socket" in capsys.readouterr().err
 
 
 def test_a_reader_that_goes_away_is_no_complaint(coprocctl: Command) -> None:

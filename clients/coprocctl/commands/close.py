@@ -7,7 +7,7 @@ import argparse
 from coprocctl.arguments import add_session, seconds, socket_path
 from coprocctl.connection import Connection
 from coprocctl.exits import Refused
-from coprocctl.output import note, print_json
+from coprocctl.output import print_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,7 +35,14 @@ def run(args: argparse.Namespace) -> int:
     if args.json and closed:
         print_json(closed)
     if failures:
-        for failure in failures[1:]:
-            note(failure.message)
-        raise failures[0]
+        raise together(failures)
     return 0
+
+
+def together(failures: list[Refused]) -> Refused:
+    """The first of them, with the words of all; programs find the others in its data."""
+    first, *others = failures
+    if others:
+        first.data = {**first.data, "others": [failure.as_object()["error"] for failure in others]}
+        first.message = "\n".join(failure.message for failure in failures)
+    return first

@@ -11,7 +11,7 @@ import sys
 from collections import namedtuple
 
 from coprocctl.arguments import socket_path
-from coprocctl.connection import PROTOCOL, Connection
+from coprocctl.connection import PROTOCOL, SOCKET_PATH_MAX, Connection
 from coprocctl.exits import EXIT_FAILED, Failure, NoDaemon
 from coprocctl.format import age, escaped, size
 from coprocctl.output import coloured, print_json
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 Check = namedtuple("Check", "state subject said remedy", defaults=("",))
 
 COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
-SOCKET_PATH_MAX = 107 - len(".keeper")  # sun_path holds 108 bytes with its NUL (unix(7)), on other systems 104
 FILES_A_SESSION = 16  # in keeper and daemon: master, log, state, pidfd, pipes
 REQUIRED = ("aiohttp", "jsonrpcserver", "msgspec", "ptyprocess")
 ANSWER_TIMEOUT_S = 5.0
@@ -85,7 +84,10 @@ def daemon(socket: str) -> Iterator[Check]:
             yield Check("ok", "daemon", "not running; coprocctl new starts it")
         else:
             yield Check(
-                "fail", "daemon", failure.message, "another user's, or without permission: choose a place with $COPROCD_RUNTIME_DIR"
+                "fail",
+                "daemon",
+                failure.message,
+                "another user's, without permission, or no socket: choose a place with $COPROCD_RUNTIME_DIR",
             )
         return
     except Failure as failure:

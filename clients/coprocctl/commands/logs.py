@@ -49,11 +49,12 @@ def run(args: argparse.Namespace) -> int:
         offset, end = beginning(connection, session, args), session["output_offset"]
         # By id from here on: a session of the same name may come after this one.
         session_id = session["id"]
-        while args.follow or offset < end:
+        # An offset past the end is asked for all the same: the daemon says what is wrong with it.
+        while args.follow or offset != end:
             params = {
                 "session": session_id,
                 "from_offset": offset,
-                "max_bytes": READ_BYTES if args.follow else min(READ_BYTES, end - offset),
+                "max_bytes": READ_BYTES if args.follow else min(READ_BYTES, max(end - offset, 1)),
             }
             if args.follow:
                 params["wait_s"] = WAIT_S

@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 
-from coprocctl.arguments import byte_count, completes, pair, seconds, socket_path, terminal_size
+from coprocctl.arguments import byte_count, completes, filled, pair, seconds, socket_path, terminal_size
 from coprocctl.exits import EXIT_USAGE, Failure
 from coprocctl.format import escaped
 from coprocctl.output import note, print_json
@@ -29,17 +29,17 @@ examples:
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     completes(parser.add_argument("argv", metavar="ARGV", nargs="*", help="what to run; put -- before it"), "file")
-    parser.add_argument("-n", "--name", help="the session's name; default: one that the daemon makes up")
+    parser.add_argument("-n", "--name", type=filled, help="the session's name; default: one that the daemon makes up")
     parser.add_argument("-d", "--detached", action="store_true", help="print the id and do not attach")
-    completes(parser.add_argument("--cwd", metavar="DIR", help="where it starts; default: here"), "directory")
+    completes(parser.add_argument("--cwd", metavar="DIR", type=filled, help="where it starts; default: here"), "directory")
     parser.add_argument(
         "--env", metavar="K=V", type=pair, action="append", default=[], help="a variable of its environment; may be repeated"
     )
     parser.add_argument("--size", metavar="ROWSxCOLS", type=terminal_size, help="default: this terminal's, else 24x80")
-    parser.add_argument("--coprocess", metavar="CMD", help="a coprocess (/bin/sh -c) that sees its output from the first byte")
+    parser.add_argument("--coprocess", metavar="CMD", type=filled, help="a coprocess (/bin/sh -c) that sees its output from the first byte")
     parser.add_argument("--silent", action="store_true", help="the coprocess is silent: the screen shows nothing while it runs")
     parser.add_argument("--label", metavar="K=V", type=pair, action="append", default=[], help="a label, for programs; may be repeated")
-    parser.add_argument("--key", help="the same key again gives the same session, and no second one")
+    parser.add_argument("--key", type=filled, help="the same key again gives the same session, and no second one")
     parser.add_argument("--lease", metavar="SECONDS", type=seconds, help="close it when the lease is not renewed in time")
     parser.add_argument("--remove", action="store_true", help="drop it, log and all, when it exits")
     parser.add_argument("--log-bytes", metavar="SIZE", type=byte_count, help="how much of its output is kept; default: 4M")

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 
-from coprocctl.arguments import add_session, socket_path
+from coprocctl.arguments import add_session, socket_path, standard_input
 from coprocctl.commands.send import typed
 from coprocctl.connection import Connection
 from coprocctl.exits import EXIT_USAGE, Failure
@@ -29,7 +28,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from_stdin = args.text in ([], ["-"])
-    data = sys.stdin.buffer.read() if from_stdin else os.fsencode(" ".join(args.text))
+    data = standard_input().buffer.read() if from_stdin else os.fsencode(" ".join(args.text))
     try:
         text = data.decode()
     except UnicodeDecodeError as error:

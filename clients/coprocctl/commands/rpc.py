@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 
-from coprocctl.arguments import completes, socket_path
+from coprocctl.arguments import completes, socket_path, standard_input
 from coprocctl.connection import Connection
-from coprocctl.exits import EXIT_USAGE, Failure
+from coprocctl.exits import EXIT_USAGE, Failure, Refused
 from coprocctl.output import print_json
 from coprocd.protocol.methods import METHODS
 
@@ -31,10 +30,24 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    params = parse(sys.stdin.read() if args.params == "-" else args.params)
+    params = parse(standard_input().read() if args.params == "-" else args.params)
     with Connection(socket_path(args)) as connection:
-        print_json(connection.call(args.method, params))
+        try:
+            result = connection.call(args.method, params)
+        except Refused as refused:
+            if refused.code == "method_not_found":  # the protocol's own words do not say which
+                refused.message = unknown(args.method)
+            raise
+    print_json(result)
     return 0
+
+
+def unknown(method: str) -> str:
+    """What to say of a method that there is not."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(method, METHODS, 1)
+    return f"there is no method {method!r}" + (f"; did you mean {near[0]}?" if near else "") + " (coprocctl rpc --help lists all)"
 
 
 def parse(text: str | None) -> dict[str, Any] | list[Any] | None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 
-from coprocctl.arguments import add_session, completes, socket_path, start_of
+from coprocctl.arguments import add_session, completes, filled, socket_path, start_of
 from coprocctl.connection import Connection
-from coprocctl.exits import EXIT_OUR_FAULT, ConnectionLost, Failure, NoDaemon, Refused
+from coprocctl.exits import EXIT_OUR_FAULT, EXIT_USAGE, ConnectionLost, Failure, NoDaemon, Refused
 from coprocctl.format import escaped
 from coprocctl.output import note, print_json
 
@@ -47,20 +47,20 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="the first byte it reads; default: the line that the session asks with, where it waits for an answer now, else now",
     )
     parser.add_argument("--observe", action="store_true", help="it reads but does not type; a session may have many of these")
-    parser.add_argument("--name", help="its name, for stop-coprocess")
+    parser.add_argument("--name", type=filled, help="its name, for stop-coprocess")
     parser.add_argument(
         "--on-stall", choices=("end", "wait"), default="end", help="when it and the session wait for each other; default: end"
     )
     parser.add_argument(
         "--on-full", choices=("pause", "drop", "end"), default="pause", help="when an observer does not keep up; default: pause"
     )
-    completes(parser.add_argument("--cwd", metavar="DIR", help="where it runs; default: the session's directory"), "directory")
+    completes(parser.add_argument("--cwd", metavar="DIR", type=filled, help="where it runs; default: the session's directory"), "directory")
     parser.add_argument("--wait", action="store_true", help="stay until it has ended, and exit with its status; 125: the fault is ours")
 
 
 def run(args: argparse.Namespace) -> int:
+    params = parameters(args)
     with Connection(socket_path(args)) as connection:
-        params = parameters(args)
         coprocess = _run_and_wait(connection, params) if args.wait else connection.call("coprocess.run", params)
     if args.json:
         print_json(coprocess)
@@ -80,6 +80,8 @@ def parameters(args: argparse.Namespace) -> dict[str, Any]:
         "on_stall": args.on_stall,
         "on_full": args.on_full,
     }
+    if not args.command[0]:
+        raise Failure("CMD is empty; nothing was started", EXIT_USAGE, "usage")
     if len(args.command) == 1:
         params["command"] = args.command[0]
     else:

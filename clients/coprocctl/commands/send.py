@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import time
 
-from coprocctl.arguments import add_session, seconds, socket_path
+from coprocctl.arguments import add_session, seconds, socket_path, standard_input
 from coprocctl.connection import Connection
 from coprocctl.exits import EXIT_INTERRUPTED, EXIT_TIMED_OUT, EXIT_USAGE, Failure, Refused
 from coprocctl.format import escaped
@@ -52,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
         raise Failure("--timeout is for standard input (-): TEXT is typed at once, or refused", EXIT_USAGE, "usage")
     with Connection(socket_path(args)) as connection:
         if args.text == ["-"]:
-            accepted = Stream(connection, args.session, args.timeout, quiet=args.json).send(sys.stdin.fileno(), args.enter)
+            accepted = Stream(connection, args.session, args.timeout, quiet=args.json).send(standard_input().fileno(), args.enter)
         else:
             accepted = send_words(connection, args.session, " ".join(args.text), args.enter)
     if args.json:

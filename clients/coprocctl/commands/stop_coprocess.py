@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from coprocctl.arguments import add_session, seconds, socket_path
+from coprocctl.arguments import add_session, filled, seconds, socket_path
 from coprocctl.connection import Connection
 from coprocctl.output import print_json
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     add_session(parser)
-    parser.add_argument("--name", help="the name of the coprocess, an observer say; default: the one that types")
+    parser.add_argument("--name", type=filled, help="the name of the coprocess, an observer say; default: the one that types")
     parser.add_argument("--grace", metavar="SECONDS", type=seconds, help="how long it may take to end by itself; default: 2")
 
 

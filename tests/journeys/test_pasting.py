@@ -47,9 +47,9 @@ def test_bash_shows_a_paste_of_lines_and_runs_it_when_enter_is_pressed(daemon: L
 def test_vim_inserts_a_paste_and_stays_in_insert_mode(daemon: Live, tmp_path: Path) -> None:
     if shutil.which("vim") is None:
         pytest.skip("vim is not installed")
-    session = daemon.create("vim", "-u", "NONE", "-i", "NONE", "-n", str(tmp_path / "got"), env={"HOME": str(tmp_path)})
-    daemon.output(session, BRACKETED)
-    daemon.call("session.send_keys", session=session, keys=["i"])
+    plain = ("-N", "-u", "NONE", "-i", "NONE", "-n", "--cmd", "set showmode t_RV= t_u7=", "-c", "startinsert")
+    session = daemon.create("vim", *plain, str(tmp_path / "got"), env={"HOME": str(tmp_path)})
+    assert BRACKETED in daemon.output(session, b"-- INSERT --")
     daemon.call("session.paste", session=session, text=f"one{KEYS}:q!\n\ttwo{KEYS}dd\n")
     daemon.call("session.send_keys", session=session, keys=["Escape", ":", "w", "q", "Enter"])
     daemon.output(session)

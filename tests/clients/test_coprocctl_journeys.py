@@ -468,7 +468,7 @@ def test_events_come_as_lines_filtered_and_from_the_past(daemon: Command) -> Non
 
 
 def test_events_go_on_after_a_restart_and_end_with_the_daemon(daemon: Command) -> None:
-    with daemon.spawn("events", "--json") as following:
+    with daemon.spawn("events", "--since", "0", "--json") as following:
         daemon.text("new", "--name", "a", "--", "cat")
         next_event(following, "session.created")
         daemon.text("daemon", "restart")

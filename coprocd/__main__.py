@@ -7,12 +7,12 @@ import asyncio
 import json
 import logging
 import os
-import resource
 import sys
 from collections.abc import Callable
 
 from coprocd import __version__
 from coprocd.daemon import Daemon
+from coprocd.platform import descriptors
 from coprocd.protocol import places
 from coprocd.protocol.errors import CoprocdError
 from coprocd.settings import Settings, load
@@ -33,8 +33,7 @@ def main() -> int:
     if args.check_config:
         return _check_config()
     logging.basicConfig(format="%(asctime)s %(name)s[%(process)d] %(levelname)s %(message)s", level=logging.INFO)
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    descriptors.raise_limit()
     if args.status_fd is not None:
         os.set_inheritable(args.status_fd, False)
 

@@ -89,10 +89,14 @@ class KeeperClient:
 
     async def connect(self) -> tuple[Holdings, list[dict[str, Any]]]:
         """The first connection, and all that the keeper holds, as descriptors of our own; and all jobs: {key, pid, status, reaped}."""
-        self._link = await Link.connect(self._path, self._on_event, self._on_link_lost)
-        self._greet(self._link)
         holdings: Holdings = {}
-        message, _ = await self._link.request({"op": "holdings"}, holdings=holdings)
+        try:
+            self._link = await Link.connect(self._path, self._on_event, self._on_link_lost)
+            self._greet(self._link)
+            self.pid = int(self._link.hello["pid"])
+            message, _ = await self._link.request({"op": "holdings"}, holdings=holdings)
+        except LinkLost as error:
+            raise CoprocdError("internal", f"the keeper at {self._path} ended while it was asked what it holds; start again") from error
         for job in message["jobs"]:
             pidfd = holdings.get(job["key"], {}).pop("pidfd", -1)
             if job["pid"] is not None:
@@ -195,7 +199,6 @@ class KeeperClient:
         return message
 
     def _greet(self, link: Link) -> None:
-        self.pid = int(link.hello["pid"])
         self.version = str(link.hello["software"])
         self._open_files = int(link.hello["open_files"])
         self._managed = bool(link.hello["managed"])
@@ -274,6 +277,7 @@ class KeeperClient:
                 self._tell_exited(told["key"], told)
         if not link.alive:
             raise LinkLost("it took everything over, and was killed")
+        self.pid = int(link.hello["pid"])
         log.warning("keeper %d holds everything now", self.pid)
         self._link = link
         self._linked.set()

@@ -28,6 +28,7 @@ from coprocd.api.methods import handlers
 from coprocd.api.rpc import Dispatcher
 from coprocd.core.event_log import EventLog
 from coprocd.installed import version
+from coprocd.keeper import wire
 from coprocd.keeper.client import Belonging, KeeperClient
 from coprocd.platform import memory, peer, pipes, processes
 from coprocd.protocol import objects, places
@@ -40,8 +41,7 @@ from coprocd.settings import Settings
 log = logging.getLogger("coprocd.daemon")
 
 PROTOCOL = objects.ProtocolRange(1, 1)
-KEY = "daemon"
-"""The key of what belongs to no session: the listening socket, and the intake."""
+KEY = wire.DAEMON_KEY
 
 
 class Daemon:

@@ -347,6 +347,7 @@ class Keeper:
             if status >= 0:
                 self._unwatch(status)
             self.supervisor.reap()
+            self._refuse_if_given_up()
 
         if status >= 0:
             self._watch(status, on_said)
@@ -363,6 +364,16 @@ class Keeper:
                 on_exit()
 
             self._watch(handle, on_readable)
+
+    def _refuse_if_given_up(self) -> None:
+        """When no daemon could be started, clients must not wait for one: its socket goes, so that they are told."""
+        holding = self.holdings.get(wire.DAEMON_KEY)
+        if self.supervisor.gave_up and holding is not None and "socket" in holding.fds:
+            self.holdings.drop(wire.DAEMON_KEY, ["socket"])
+            try:
+                os.unlink(self.supervisor.socket_path)
+            except OSError:
+                pass  # it is gone already, or its directory is
 
     def _wake_on_signals(self) -> int:
         """A descriptor that becomes readable at SIGTERM and SIGHUP, and at SIGCHLD where there are no pidfds."""
@@ -384,6 +395,7 @@ class Keeper:
         self._renew_due = signal.SIGHUP in numbers
         if not pidfd.AVAILABLE:
             self.supervisor.reap()
+            self._refuse_if_given_up()
             self.holdings.look_at_all()
 
 

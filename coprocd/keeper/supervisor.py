@@ -36,6 +36,8 @@ class Supervisor:
         self.pid: int | None = None
         self.managed = managed
         self.socket_path = socket_path
+        self.gave_up = False
+        """Whether no daemon could be started, until one is asked for again."""
         self._wanted = False
         self._due: float | None = None
         self._failures = 0
@@ -153,6 +155,7 @@ class Supervisor:
         else:
             log.error("giving up: %s", reason)
             self._wanted = False
+            self.gave_up = True
             self._tell(f"{reason}\n".encode())
 
     # -- renewal --------------------------------------------------------------------------------------------------------
@@ -172,6 +175,7 @@ class Supervisor:
             "status": self._status,
             "said": self._said.decode(errors="replace"),
             "waiting": self._waiting,
+            "gave_up": self.gave_up,
         }
 
     @classmethod
@@ -185,12 +189,14 @@ class Supervisor:
         supervisor._status = known["status"]
         supervisor._said = known["said"].encode()
         supervisor._waiting = known["waiting"]
+        supervisor.gave_up = known["gave_up"]
         supervisor._new = supervisor.pid is not None
         return supervisor
 
     def _launch(self) -> None:
         self._due = None
         self._said = b""
+        self.gave_up = False
         try:
             self._status, write_end = os.pipe()
         except OSError as error:

@@ -20,6 +20,9 @@ VERSION = 2
 OLDEST = 2
 """The versions of this protocol that this code speaks: OLDEST … VERSION."""
 
+DAEMON_KEY = "daemon"
+"""The key of what belongs to no session: the listening socket (`socket`), and what else the daemon has but one of."""
+
 FDS_MOST = 200
 """Descriptors in one frame; the kernel takes 253 (SCM_MAX_FD)."""
 

@@ -8,10 +8,16 @@ import struct
 import termios
 from collections import namedtuple
 
-Line = namedtuple("Line", "echo canonical")
+from coprocd.core.canonical import LineRules
+
+# Whether the terminal echoes, whether it collects lines (ICANON), and if so by which LineRules, else None.
+Line = namedtuple("Line", "echo canonical rules")
 
 _TIOCGPTN = 0x80045430
 """Asks a Linux master for its number (ioctl_tty(2)); os.ptsname came with Python 3.13."""
+
+_EXTPROC = 0o200000
+"""In c_lflag of Linux: lines are edited by somebody else, and no byte ends one."""
 
 
 def name(master: int) -> str:
@@ -30,12 +36,13 @@ def resize(master: int, rows: int, cols: int) -> None:
 
 
 def line(master: int) -> Line | None:
-    """Whether the terminal echoes, and whether it collects lines (ICANON); None once it is gone."""
+    """How the terminal treats what is typed; None once it is gone."""
     try:
-        flags = termios.tcgetattr(master)[3]
+        input_flags, _, _, flags, _, _, characters = termios.tcgetattr(master)
     except termios.error:
         return None
-    return Line(bool(flags & termios.ECHO), bool(flags & termios.ICANON))
+    canonical = bool(flags & termios.ICANON)
+    return Line(bool(flags & termios.ECHO), canonical, _rules(input_flags, flags, characters, _disabled(master)) if canonical else None)
 
 
 def foreground(master: int) -> int | None:
@@ -45,3 +52,38 @@ def foreground(master: int) -> int | None:
     except OSError:
         return None
     return group if group > 0 else None
+
+
+def _rules(input_flags: int, flags: int, characters: list[bytes], disabled: bytes) -> LineRules:
+    """From the c_iflag, c_lflag and c_cc of a canonical terminal (termios(3)), the reverse of the order in which Linux goes by them.
+
+    A control character that is switched off stands as `disabled`.
+    """
+
+    def bytes_of(*indices: int) -> set[bytes]:
+        return {characters[index] for index in indices} - {disabled}
+
+    extended = bool(flags & termios.IEXTEN)
+    ends = bytes_of(termios.VEOF, termios.VEOL, termios.VKILL, *([termios.VEOL2] if extended else []))
+    ends = ends - {b"\n"} if input_flags & termios.INLCR else ends | {b"\n"}
+    quotes = bytes_of(termios.VLNEXT) if extended else set()
+    ends -= bytes_of(termios.VERASE, *([termios.VWERASE, termios.VREPRINT] if extended else [])) | quotes
+    if input_flags & termios.IGNCR:
+        ends -= {b"\r"}
+    elif input_flags & termios.ICRNL and b"\n" in ends:
+        ends |= {b"\r"}
+    if flags & termios.ISIG:
+        signals = bytes_of(termios.VINTR, termios.VQUIT, termios.VSUSP)
+        ends = ends - signals if flags & termios.NOFLSH else ends | signals
+    if input_flags & termios.IXON:
+        ends -= bytes_of(termios.VSTART, termios.VSTOP)
+    if flags & _EXTPROC:
+        ends.clear()
+    if input_flags & termios.ISTRIP:
+        quotes |= {bytes([quote[0] | 0x80]) for quote in quotes}
+    return LineRules(b"".join(sorted(ends)), b"".join(sorted(quotes)), b"\xff" if input_flags & termios.PARMRK else b"")
+
+
+def _disabled(master: int) -> bytes:
+    """What stands for a control character that is switched off: NUL on Linux, 0xff elsewhere (fpathconf(3))."""
+    return bytes([os.fpathconf(master, "PC_VDISABLE")])

@@ -127,6 +127,7 @@ EVENT_TYPES: dict[str, str] = {
     "coprocess.refused": "a coprocess was refused, since one runs",
     "coprocess.stalled": "a coprocess and its session wait for each other",
     "coprocess.lost": "an observer with on_full `drop` was overtaken; carries from and to",
+    "coprocess.line_cut": "the terminal drops bytes that a coprocess typed, since their line is too long; carries bytes, and is told once",
     "input": "something was typed; carries origin and bytes, never content",
     "dropped": "this subscriber missed from_seq to to_seq",
 }

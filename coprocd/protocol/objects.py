@@ -104,6 +104,7 @@ class Coprocess(Struct, kw_only=True):
     started_offset: int
     consumed_offset: int
     typed_bytes: int
+    cut_bytes: int
     undelivered_bytes: int
     lost: list[tuple[int, int]]
     silent_from: int | None

@@ -105,6 +105,7 @@ MEANINGS: dict[str, str] = {
     "started_offset": "The offset at which its stdin began.",
     "consumed_offset": "How far it was given the output.",
     "typed_bytes": "How much it has typed.",
+    "cut_bytes": "How much of that the terminal dropped, at most: it collects lines, and a line that is typed holds 4,095 bytes.",
     "undelivered_bytes": "Output that was meant for it and that it never took.",
     "lost": "Ranges of the output that it missed (`on_full: drop`).",
     "silent_from": "Where its silence began.",

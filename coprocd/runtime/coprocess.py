@@ -57,7 +57,7 @@ class Coprocess:
         self.session = session
         self.record = record
         self._state = state
-        self._streams = Streams(session, state, self._on_fed, self._on_overtaken)
+        self._streams = Streams(session, state, self._on_fed, self._on_overtaken, self._on_cut)
         self._held: dict[str, int] = {}
         self._loop = asyncio.get_running_loop()
         self._exited: asyncio.Future[None] = self._loop.create_future()
@@ -222,6 +222,7 @@ class Coprocess:
             started_offset=record.started_offset,
             consumed_offset=consumed,
             typed_bytes=self._state.typed_bytes,
+            cut_bytes=self._state.cut_bytes,
             undelivered_bytes=self.session.log.end - consumed if self.running else record.undelivered_bytes,
             lost=record.lost,
             silent_from=record.silent_from,
@@ -259,6 +260,11 @@ class Coprocess:
         gaps.append(lost)
         self.save()
         self.session.context.events.append("coprocess.lost", self.session.id, coprocess=self.record.id, **{"from": lost[0], "to": lost[1]})
+
+    def _on_cut(self, cut: int) -> None:
+        """The terminal drops what is past a line's limit: it is not ours to hold back, but it is to be known. One event, the count goes on."""
+        if self._state.cut_bytes == cut:
+            self.session.context.events.append("coprocess.line_cut", self.session.id, coprocess=self.record.id, bytes=cut)
 
     # -- seeing that it stalls ------------------------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 """What of a coprocess outlives the daemon: its record, its cursor in the output, what it has typed, and its stderr.
 
-header   magic, layout · stderr ring · cursor · bytes typed · size of the stderr ring
+header   magic, layout · stderr ring · cursor · bytes typed · size of the stderr ring · bytes typed that the terminal dropped
 record   two copies
 stderr   the ring
 """
@@ -29,6 +29,7 @@ _STDERR = _STDERR_ID + 1
 _FEED = _STDERR + Ring.SLOTS
 _TYPED = _FEED + FeedPosition.SLOTS
 _STDERR_SIZE = _TYPED + 1
+_CUT = _STDERR_SIZE + 1
 
 
 class CoprocessRecord(msgspec.Struct, kw_only=True):
@@ -99,6 +100,13 @@ class CoprocessState:
 
     def add_typed(self, size: int) -> None:
         self._segment.slots[_TYPED] += size
+
+    @property
+    def cut_bytes(self) -> int:
+        return self._segment.slots[_CUT]
+
+    def add_cut(self, size: int) -> None:
+        self._segment.slots[_CUT] += size
 
     def held(self) -> dict[str, int]:
         """What the keeper is to hold beside the pipes of its process."""

@@ -18,24 +18,30 @@ from coprocd.runtime.ring_file import RingFile
 from coprocd.runtime.segment import Segment
 
 SLOTS = 1 + Ring.SLOTS + FeedPosition.SLOTS
+LINE_SLOTS = 3
+"""Of the line that the terminal collects: up to where the input is counted, its length there, and whether a byte is quoted next."""
 
 PIPE_BYTES = 4096
 """The private pipe towards the master: what a terminal takes at a time, and a page of the user's share."""
 
 
 class InputQueue(RingFile):
-    """Bytes on their way to the job. `at` is the first of its slots in `segment`, its bytes begin at `base`."""
+    """Bytes on their way to the job. `at` is the first of its slots in `segment`, `line_at` of those of the line; its bytes begin at `base`."""
 
-    __slots__ = ("_line", "feed")
+    __slots__ = ("_line_at", "_slots", "_told", "feed")
 
-    def __init__(self, segment: Segment, at: int, base: int, capacity: int, pipe: tuple[int, int], on_moved: Callable[[], None]) -> None:
+    def __init__(
+        self, segment: Segment, at: int, line_at: int, base: int, capacity: int, pipe: tuple[int, int], on_moved: Callable[[], None]
+    ) -> None:
         slots = segment.slots
         if not slots[at]:
             slots[at] = secrets.randbits(63) | 1
         super().__init__(segment.fd, Ring(slots, at + 1, base, capacity), slots[at])
         position = FeedPosition(slots, at + 1 + Ring.SLOTS)
-        self.feed = Feed(self, position, pipe, on_moved, on_broken=lambda: None, fill_bytes=PIPE_BYTES)
-        self._line = CanonicalLine()
+        self.feed = Feed(self, position, pipe, self._on_moved, on_broken=lambda: None, fill_bytes=PIPE_BYTES)
+        self._told = on_moved
+        self._slots = slots
+        self._line_at = line_at
 
     @property
     def waiting_bytes(self) -> int:
@@ -60,22 +66,63 @@ class InputQueue(RingFile):
             self.reserve_all(len(data))
         except memory.NoMemory as error:
             raise CoprocdError("resource_exhausted", f"no memory for what is typed: {error}; nothing was typed, close sessions") from error
-        line = terminal.line(self.feed.sink) if self.feed.connected else None
+        self.count()
+        line = self._terminal()
         if line is None or not line.canonical:
-            self._line.length = 0
             return
-        longest = self._line.longest(data)
-        if longest > LINE_MOST:
+        typed = self._line.type(data, line.rules)
+        if typed.cut:
             raise CoprocdError(
                 "line_too_long",
-                f"a line would be {longest} bytes, and the terminal, which collects lines now, drops what is past {LINE_MOST}; "
+                f"a line would be {typed.longest} bytes, and the terminal, which collects lines now, drops what is past {LINE_MOST}; "
                 "send shorter lines, or let the job switch to raw input (stty -icanon)",
-                longest=longest,
+                longest=typed.longest,
                 most=LINE_MOST,
             )
 
     def put(self, data: bytes) -> None:
         """Accepts `data`, which was checked: from here on it will be typed."""
         self.write(data)
-        self._line.typed(data)
         self.feed.pump()
+        self.count()
+
+    # -- the line that the terminal collects ------------------------------------------------------------------------------
+
+    def count(self) -> int:
+        """Counts what has come into the ring since the last time, by the rules of the terminal now; the bytes of it that will be dropped.
+
+        What the terminal took in raw mode belongs to no line. What came then and still waits is counted once it is taken.
+        """
+        line, end = self._terminal(), self.ring.end
+        if line is None or not line.canonical:
+            if not self.waiting_bytes:
+                self._store_line(CanonicalLine(), end)
+            return 0
+        uncounted = self._slots[self._line_at]
+        start = max(uncounted, self.ring.retained_from)
+        if start == end:
+            return 0
+        before = CanonicalLine(self._line.length + start - uncounted, self._line.quoted)
+        typed = before.type(self.read(start, end - start), line.rules)
+        self._store_line(typed.line, end)
+        return typed.cut
+
+    def _on_moved(self) -> None:
+        if not self.waiting_bytes:
+            self.count()
+        self._told()
+
+    @property
+    def _line(self) -> CanonicalLine:
+        at = self._line_at
+        return CanonicalLine(self._slots[at + 1], bool(self._slots[at + 2]))
+
+    def _store_line(self, line: CanonicalLine, counted: int) -> None:
+        """`counted` last: killed before, the next daemon counts the same bytes again, and so rather too many."""
+        at = self._line_at
+        self._slots[at + 1] = line.length
+        self._slots[at + 2] = line.quoted
+        self._slots[at] = counted
+
+    def _terminal(self) -> terminal.Line | None:
+        return terminal.line(self.feed.sink) if self.feed.connected else None

@@ -116,6 +116,7 @@ class Session:
     def _connect(self) -> None:
         self.pump.start(self.master)
         self.input.feed.connect(self.master)
+        self.input.count()
 
     def rings(self) -> list[RingFile]:
         """Every ring into which the intake may have been moving."""

@@ -1,8 +1,12 @@
 """What of a session outlives the daemon: its record, its output log and the ring of its input. The keeper holds them all.
 
 header   magic, layout · input queue · size of its ring · where the output stood when something was last typed
+         · the line that the terminal collects
 record   two copies
 input    the ring
+
+Slots are added at the end of the header only, and 0 in one means what it meant before there was that slot: so an older
+daemon's state is read, and the layout's number stays.
 """
 
 from __future__ import annotations
@@ -32,6 +36,7 @@ _INPUT_BASE = PAGE + 2 * RECORD_BYTES
 _INPUT = RESERVED_SLOTS
 _INPUT_SIZE = _INPUT + INPUT_SLOTS
 _TYPED_AT = _INPUT_SIZE + 1
+_LINE = _TYPED_AT + 1  # LINE_SLOTS of them
 
 
 class SessionRecord(msgspec.Struct, kw_only=True):
@@ -128,7 +133,7 @@ class SessionState:
 
     def input_queue(self, on_moved: Callable[[], None]) -> InputQueue:
         slots = self._segment.slots
-        return InputQueue(self._segment, _INPUT, _INPUT_BASE, slots[_INPUT_SIZE], self.pipe, on_moved)
+        return InputQueue(self._segment, _INPUT, _LINE, _INPUT_BASE, slots[_INPUT_SIZE], self.pipe, on_moved)
 
     def layouts(self) -> dict[str, int]:
         return {"log": self.log.segment.layout, "session": self._segment.layout}

@@ -22,13 +22,24 @@ if TYPE_CHECKING:
 class Streams:
     """The pipes of one coprocess of `session`."""
 
-    def __init__(self, session: Session, state: CoprocessState, on_fed: Callable[[], None], on_overtaken: Callable[[int], None]) -> None:
-        """`on_fed` is called when stdin took bytes, or will take none any more; `on_overtaken(to)` before a gap is skipped."""
+    def __init__(
+        self,
+        session: Session,
+        state: CoprocessState,
+        on_fed: Callable[[], None],
+        on_overtaken: Callable[[int], None],
+        on_cut: Callable[[int], None],
+    ) -> None:
+        """`on_fed` is called when stdin took bytes, or will take none any more; `on_overtaken(to)` before a gap is skipped.
+
+        `on_cut(size)` is called when the terminal drops some of what was typed, since its line is too long.
+        """
         self.feed = Feed(session.log, state.position, state.pipe, self._on_fed, self._on_fed, on_overtaken=on_overtaken)
         self.stdout_ended: asyncio.Event = asyncio.Event()
         self._session = session
         self._state = state
         self._told = on_fed
+        self._on_cut = on_cut
         self._loop = asyncio.get_running_loop()
         self._fds: dict[str, int] = {}
         self._reading: set[str] = set()
@@ -129,6 +140,10 @@ class Streams:
         elif not self._discard:
             self._state.add_typed(size)
             self._session.on_typed(f"coprocess {self._state.record.id if self._state.record else ''}", size)
+            cut = min(self._session.input.count(), size)
+            if cut:
+                self._state.add_cut(cut)
+                self._on_cut(cut)
         return size > 0
 
     # -- stderr ---------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import msgspec
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from coprocd.core.canonical import CanonicalLine
+from coprocd.core.canonical import CanonicalLine, LineRules
 from coprocd.core.keys import encode
 from coprocd.core.modes import InputModes
 from coprocd.core.paste import paste
@@ -53,13 +53,11 @@ def test_modes_do_not_depend_on_how_output_is_cut(pieces: list[bytes], cuts: lis
 @settings(deadline=None)
 @given(st.binary(max_size=200), st.lists(st.integers(0, 1000), max_size=10))
 def test_the_length_of_a_line_does_not_depend_on_how_it_is_typed(data: bytes, cuts: list[int]) -> None:
-    whole, pieces, longest = CanonicalLine(), CanonicalLine(), 0
+    rules, line, dropped = LineRules(), CanonicalLine(), 0
     for piece in cut(data, cuts):
-        longest = max(longest, pieces.longest(piece))
-        pieces.typed(piece)
-    assert longest == whole.longest(data)
-    whole.typed(data)
-    assert whole.length == pieces.length
+        typed = line.type(piece, rules)
+        line, dropped = typed.line, dropped + typed.cut
+    assert (line, dropped) == CanonicalLine().type(data, rules)[:2]
 
 
 ALL_TEXT = TEXT | st.sampled_from(["\ud800", "ß", "\x00", "ﬁ", "Up", "F5", "Tab", "Enter", "Space", "é"])

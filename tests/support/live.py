@@ -59,14 +59,18 @@ class Client:
     def call(self, method: str, **params: Any) -> Any:
         return self.answer(self.send(method, **params))
 
+    def next_event(self) -> dict[str, Any]:
+        """The next event, whatever it is."""
+        while not self._events:
+            self._receive()
+        return self._events.pop(0)
+
     def event(self, type: str, **fields: Any) -> dict[str, Any]:
         """The next event of this type with these fields; others of before are passed over."""
         while True:
-            while self._events:
-                event = self._events.pop(0)
-                if event["type"] == type and all(event.get(name) == value for name, value in fields.items()):
-                    return event
-            self._receive()
+            event = self.next_event()
+            if event["type"] == type and all(event.get(name) == value for name, value in fields.items()):
+                return event
 
     def _receive(self) -> None:
         line = self._file.readline()

@@ -29,6 +29,11 @@ def argv(pid: int) -> list[str]:
     return [os.fsdecode(arg) for arg in data.rstrip(b"\0").split(b"\0")] if data else []
 
 
+def shown(text: str) -> str:
+    """A path or an argument as JSON can hold it: bytes that are no UTF-8 are replaced."""
+    return os.fsencode(text).decode(errors="replace")
+
+
 def reads_terminal(pid: int) -> bool | None:
     """Whether `pid` waits in a read of a terminal; None where it cannot be told."""
     try:
@@ -47,6 +52,17 @@ def descendant_reads_terminal(pid: int, depth: int = 3) -> bool:
     except (OSError, ValueError):
         return False
     return any(reads_terminal(child) or (depth > 1 and descendant_reads_terminal(child, depth - 1)) for child in children)
+
+
+def is_anothers(pid: int) -> bool:
+    """Whether `pid` lives and may not be signalled by us."""
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except ProcessLookupError:
+        pass
+    return False
 
 
 def group_lives(group: int) -> bool | None:

@@ -17,7 +17,7 @@ from collections import namedtuple
 Method = namedtuple("Method", "name params result errors summary needs", defaults=("",))
 
 _SESSION = ("session_not_found", "session_ambiguous")
-_INPUT = (*_SESSION, "session_exited", "input_full", "line_too_long", "precondition_failed")
+_INPUT = (*_SESSION, "session_exited", "session_busy", "input_full", "line_too_long", "precondition_failed")
 
 METHODS: dict[str, Method] = {
     method.name: method
@@ -26,19 +26,25 @@ METHODS: dict[str, Method] = {
             "session.create",
             "SessionCreate",
             "Session",
-            ("name_taken", "spawn_failed", "resource_exhausted"),
+            ("name_taken", "spawn_failed", "session_exited", "resource_exhausted"),
             "Starts a job on a new pty; with `coprocess`, a coprocess that sees its output from byte 0.",
         ),
         Method("session.list", "SessionList", "list[Session]", (), "All sessions, the ended ones that are kept included."),
         Method("session.get", "SessionGet", "Session", _SESSION, "One session, by id, name or unique prefix of its id."),
         Method("session.renew", "SessionGet", "Session", (*_SESSION, "session_exited"), "Renews the lease given to `session.create`."),
         Method("session.rename", "SessionRename", "Session", (*_SESSION, "name_taken"), "Gives a session another name."),
-        Method("session.resize", "SessionResize", "Session", (*_SESSION, "session_exited"), "Sets the size of a session's terminal."),
+        Method(
+            "session.resize",
+            "SessionResize",
+            "Session",
+            (*_SESSION, "session_exited", "session_busy"),
+            "Sets the size of a session's terminal.",
+        ),
         Method(
             "session.signal",
             "SessionSignal",
             "Session",
-            (*_SESSION, "session_exited"),
+            (*_SESSION, "session_exited", "session_busy", "permission_denied"),
             "Sends a signal to the process group of the session's job.",
         ),
         Method(
@@ -71,7 +77,16 @@ METHODS: dict[str, Method] = {
             "coprocess.run",
             "CoprocessRun",
             "Coprocess",
-            (*_SESSION, "session_exited", "coprocess_already_running", "spawn_failed", "offset_lost", "resource_exhausted"),
+            (
+                *_SESSION,
+                "session_exited",
+                "session_busy",
+                "coprocess_already_running",
+                "no_coprocess",
+                "spawn_failed",
+                "offset_lost",
+                "resource_exhausted",
+            ),
             "Starts a coprocess: all that the session prints is its stdin, all that it prints is typed.",
         ),
         Method(
@@ -116,7 +131,7 @@ METHODS: dict[str, Method] = {
 EVENT_TYPES: dict[str, str] = {
     "session.created": "a session was created",
     "session.exited": "its job has ended; carries exit_status, signal and the last output_offset",
-    "session.closed": "a session was dropped with its log",
+    "session.closed": "a session was dropped with its log; carries left_pid when its job could not be killed",
     "session.lost": "daemon and keeper were killed together, and it with them; carries name and pid",
     "session.renamed": "it has another name",
     "session.resized": "its terminal has another size",

@@ -13,8 +13,8 @@ still be delivered is, its group gets SIGTERM and after a grace SIGKILL, silence
 from __future__ import annotations
 
 import asyncio
-import secrets
-import shlex
+import logging
+import math
 import signal
 import time
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,8 @@ from coprocd.runtime.streams import Streams
 
 if TYPE_CHECKING:
     from coprocd.runtime.session import Session
+
+log = logging.getLogger("coprocd.coprocess")
 
 CHECK_S = 0.25
 """How often a coprocess that takes nothing is looked at."""
@@ -63,6 +65,8 @@ class Coprocess:
         self._exited: asyncio.Future[None] = self._loop.create_future()
         self._ended: asyncio.Future[None] = self._loop.create_future()
         self._ending: asyncio.Task[None] | None = None
+        self._grace_s = self._over = math.inf
+        """The shortest grace that it was given, and when what is left of its group is killed, on the loop's clock."""
         self._end_once_started: tuple[EndReason, float] | None = None
         self._early_status: dict[str, Any] | None = None
         self._check_due: asyncio.TimerHandle | None = None
@@ -74,19 +78,7 @@ class Coprocess:
     @classmethod
     def create(cls, session: Session, spec: CoprocessSpec, offset: int, started_by: str) -> Coprocess:
         """A coprocess whose cursor stands at `offset` from this instant; `start` must follow. `resource_exhausted` when there is no room."""
-        record = CoprocessRecord(
-            id="c" + secrets.token_hex(5),
-            session=session.id,
-            name=spec.name,
-            command=spec.command if spec.command is not None else shlex.join(spec.argv or ()),
-            silent=spec.silent,
-            input=spec.input,
-            on_stall=spec.on_stall,
-            on_full=spec.on_full,
-            started_by=started_by,
-            started_at=time.time(),
-            started_offset=offset,
-        )
+        record = CoprocessRecord.of(session.id, spec, offset, started_by)
         return cls(session, CoprocessState.create(record, session.context.settings.stderr_bytes), record)
 
     @classmethod
@@ -114,7 +106,8 @@ class Coprocess:
         grace_s = self.session.context.settings.close_grace_s
         if not self.running:
             if job["pid"] is not None and not job["reaped"]:
-                self.session.own(self._loop.create_task(self._bury(grace_s)))
+                self._grace_s = grace_s
+                self.session.own(self._bury())
         elif job["pid"] is None:
             self._finish("spawn_failed")
         else:
@@ -127,14 +120,14 @@ class Coprocess:
                 self.on_exit(job["status"])
 
     async def start(self, spec: CoprocessSpec) -> None:
-        """Spawns its process and connects it; `spawn_failed`, and then it has ended."""
+        """Spawns its process and connects it; `spawn_failed`, and then it has ended. Its end may have begun when this returns."""
         session, keeper = self.session, self.session.context.keeper
         try:
             env = launch.overlay(session.job_environment() | {"COPROCD_TTY": session.record.tty}, spec.env)
             argv = list(spec.argv) if spec.argv is not None else launch.in_shell(spec.command or "")
             cwd = spec.cwd or session.current_directory()
             argv = await launch.resolve(argv, env, cwd)
-            self.save()
+            self._state.save()
             self.record.pid, fds = await keeper.spawn(
                 self.key,
                 self.record.command[:LABEL_MOST],
@@ -145,7 +138,7 @@ class Coprocess:
                 cwd=cwd,
                 stdout=self.record.input,
             )
-        except CoprocdError:
+        except BaseException:
             self._finish("spawn_failed")
             await keeper.drop(self.key)
             raise
@@ -161,7 +154,7 @@ class Coprocess:
     def _connect(self, fds: dict[str, int]) -> None:
         self._streams.connect(fds)
         if self.record.input:
-            self.session.own(self._loop.create_task(self._end_with_stdout()))
+            self.session.own(self._end_with_stdout())
         self.pump()
         self.session.pump.resume_if_room()
 
@@ -186,6 +179,11 @@ class Coprocess:
         return self.record.state != "ended"
 
     @property
+    def ended_while_starting(self) -> EndReason | None:
+        """Why it was to end before it was started."""
+        return self._end_once_started[0] if self._end_once_started is not None else None
+
+    @property
     def feed(self) -> Feed:
         """Its cursor in the output log."""
         return self._streams.feed
@@ -207,36 +205,16 @@ class Coprocess:
         return self._streams.consumed_offset if self.running else self.record.consumed_offset
 
     def describe(self, stderr_characters: int = STDERR_CHARACTERS) -> CoprocessObject:
-        record, consumed = self.record, self.consumed_offset
-        return CoprocessObject(
-            id=record.id,
-            session=record.session,
-            name=record.name,
-            command=record.command,
-            pid=record.pid,
-            silent=record.silent,
-            input=record.input,
-            state=record.state,
-            started_at=record.started_at,
-            ended_at=record.ended_at,
-            started_offset=record.started_offset,
-            consumed_offset=consumed,
-            typed_bytes=self._state.typed_bytes,
-            cut_bytes=self._state.cut_bytes,
-            undelivered_bytes=self.session.log.end - consumed if self.running else record.undelivered_bytes,
-            lost=record.lost,
-            silent_from=record.silent_from,
-            silent_to=record.silent_to,
-            stalled=record.stalled,
-            started_by=record.started_by,
-            exit_status=record.exit_status,
-            signal=record.signal,
-            end_reason=None if self.running else record.end_reason,
-            stderr=self._state.stderr_text(stderr_characters),
-        )
+        consumed = self.consumed_offset
+        undelivered = self.session.log.end - consumed if self.running else self.record.undelivered_bytes
+        return self._state.describe(consumed, undelivered, stderr_characters)
 
     def save(self) -> None:
-        self._state.save()
+        """Stores its record, where that can be: there is nobody to refuse, and what happens must not stop at it."""
+        try:
+            self._state.save()
+        except CoprocdError as error:
+            log.error("coprocess %s: %s", self.record.id, error)
 
     # -- moving bytes -------------------------------------------------------------------------------------------------
 
@@ -310,19 +288,24 @@ class Coprocess:
         self.record.signal = status["signal"]
         if not self._exited.done():
             self._exited.set_result(None)
-        self.end("exited", self.session.context.settings.close_grace_s)
+        if self._ending is None and self.running:
+            self.end("exited", self.session.context.settings.close_grace_s)
+        elif not self.running:  # one that could not be killed
+            self.save()
+            self.session.own(self.session.context.keeper.reap(self.key))
 
     def end(self, reason: EndReason, grace_s: float) -> None:
-        """Begins its end, if it has not begun; `reason` is what is reported."""
+        """Begins its end, or shortens the grace of one that has begun; `reason` is what is reported."""
+        self._grace_s = min(self._grace_s, grace_s)
+        self._over = min(self._over, self._loop.time() + grace_s)
         if self.record.state == "starting":
             self._end_once_started = (reason, grace_s)
         elif self._ending is None and self.record.state == "running":
             self.record.end_reason = reason
             self.save()
-            self._ending = self._loop.create_task(self._end(reason, grace_s))
-            self.session.own(self._ending)
+            self._ending = self.session.own(self._end(reason, grace_s))
         elif self.running:
-            self.session.own(self._loop.create_task(self._kill_after(grace_s)))
+            self.session.own(self._kill_after(grace_s))
 
     async def _kill_after(self, grace_s: float) -> None:
         """Shortens the grace of an end that has begun."""
@@ -339,7 +322,8 @@ class Coprocess:
         """A coprocess that has closed its stdout is at its end, whether or not its process is."""
         await self._streams.stdout_ended.wait()
         await self._exit_within(self.session.context.settings.stdout_settle_s)
-        self.end("stdout_closed", self.session.context.settings.close_grace_s)
+        if self._ending is None:
+            self.end("stdout_closed", self.session.context.settings.close_grace_s)
 
     async def _end(self, reason: EndReason, grace_s: float) -> None:
         keeper, streams = self.session.context.keeper, self._streams
@@ -363,7 +347,7 @@ class Coprocess:
             await keeper.signal(self.key, signal.SIGKILL)
             await self._exit_within(KILL_PATIENCE_S)  # one that has become root cannot be killed
         self._finish(reason)
-        await self._bury(grace_s)
+        await self._bury()
 
     async def _exit_within(self, seconds: float) -> None:
         await asyncio.wait([self._exited], timeout=seconds)
@@ -396,14 +380,14 @@ class Coprocess:
             self._ended.set_result(None)
         self.session.on_coprocess_ended(self)
 
-    async def _bury(self, grace_s: float) -> None:
-        """Ends what is left of its group, and gives its pid back; its record and its stderr stay."""
+    async def _bury(self) -> None:
+        """Ends what is left of its group, and gives its pid back; its record and its stderr stay. `end` can shorten the grace."""
         keeper = self.session.context.keeper
         await keeper.drop(self.key, "stdin", "stdout", "stderr", "pipe_read", "pipe_write")
         if await keeper.signal(self.key, signal.SIGTERM) and self.record.pid is not None:
-            over = self._loop.time() + grace_s
+            self._over = self._loop.time() + self._grace_s
             while (  # noqa: ASYNC110 - nothing tells when a group has ended
-                self._loop.time() < over and await asyncio.to_thread(processes.group_lives, self.record.pid) is not False
+                self._loop.time() < self._over and await asyncio.to_thread(processes.group_lives, self.record.pid) is not False
             ):
                 await asyncio.sleep(GROUP_POLL_S)
             await keeper.signal(self.key, signal.SIGKILL)

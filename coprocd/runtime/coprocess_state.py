@@ -8,14 +8,17 @@ stderr   the ring
 from __future__ import annotations
 
 import secrets
+import shlex
+import time
 
 import msgspec
 
 from coprocd.core.ring import FeedPosition, Ring
 from coprocd.platform import pipes
 from coprocd.protocol.errors import CoprocdError
+from coprocd.protocol.objects import Coprocess as CoprocessObject
+from coprocd.protocol.objects import CoprocessSpec, EndReason
 from coprocd.protocol.objects import CoprocessState as LifeState
-from coprocd.protocol.objects import EndReason
 from coprocd.runtime.record import Record
 from coprocd.runtime.ring_file import RingFile
 from coprocd.runtime.segment import PAGE, RESERVED_SLOTS, Segment
@@ -58,6 +61,23 @@ class CoprocessRecord(msgspec.Struct, kw_only=True):
     undelivered_bytes: int = 0
     stalled: bool = False
     lost: list[tuple[int, int]] = []
+
+    @classmethod
+    def of(cls, session: str, spec: CoprocessSpec, offset: int, started_by: str) -> CoprocessRecord:
+        """The record of one that begins now."""
+        return cls(
+            id="c" + secrets.token_hex(5),
+            session=session,
+            name=spec.name,
+            command=spec.command if spec.command is not None else shlex.join(spec.argv or ()),
+            silent=spec.silent,
+            input=spec.input,
+            on_stall=spec.on_stall,
+            on_full=spec.on_full,
+            started_by=started_by,
+            started_at=time.time(),
+            started_offset=offset,
+        )
 
 
 class CoprocessState:
@@ -120,6 +140,37 @@ class CoprocessState:
     @property
     def layout(self) -> int:
         return self._segment.layout
+
+    def describe(self, consumed_offset: int, undelivered_bytes: int, stderr_characters: int) -> CoprocessObject:
+        """The coprocess as its callers know it; how far it has read is for its streams to say."""
+        record = self.record
+        assert record is not None
+        return CoprocessObject(
+            id=record.id,
+            session=record.session,
+            name=record.name,
+            command=record.command,
+            pid=record.pid,
+            silent=record.silent,
+            input=record.input,
+            state=record.state,
+            started_at=record.started_at,
+            ended_at=record.ended_at,
+            started_offset=record.started_offset,
+            consumed_offset=consumed_offset,
+            typed_bytes=self.typed_bytes,
+            cut_bytes=self.cut_bytes,
+            undelivered_bytes=undelivered_bytes,
+            lost=record.lost,
+            silent_from=record.silent_from,
+            silent_to=record.silent_to,
+            stalled=record.stalled,
+            started_by=record.started_by,
+            exit_status=record.exit_status,
+            signal=record.signal,
+            end_reason=record.end_reason if record.state == "ended" else None,
+            stderr=self.stderr_text(stderr_characters),
+        )
 
     def save(self) -> None:
         assert self.record is not None

@@ -50,6 +50,19 @@ class Coprocesses:
         return True
 
     async def run(self, spec: CoprocessSpec, started_by: str = "rpc") -> Coprocess:
+        """As `start`, for a caller who wants to be told when it was ended before it was started."""
+        coprocess = await self.start(spec, started_by)
+        session = self._session
+        if session.closing or coprocess.ended_while_starting == "session_ended":
+            how = "was closed" if session.closing else "ended"
+            raise CoprocdError("session_exited", f"session {session.record.name} {how} while its coprocess started", session=session.id)
+        if coprocess.ended_while_starting == "stopped":
+            raise CoprocdError(
+                "no_coprocess", f"coprocess {coprocess.record.id} was stopped while it started", coprocess=coprocess.record.id
+            )
+        return coprocess
+
+    async def start(self, spec: CoprocessSpec, started_by: str = "rpc") -> Coprocess:
         """Starts a coprocess, its cursor set in this very turn; it returns once it is spawned."""
         self._check(spec)
         reserve.require_descriptors("a coprocess")
@@ -72,9 +85,7 @@ class Coprocesses:
             coprocess.record.silent_from = now
         self._all.append(coprocess)
         # In a task of its own: a caller that goes away must not leave one half started.
-        task = asyncio.get_running_loop().create_task(coprocess.start(spec))
-        session.own(task)
-        await asyncio.shield(task)
+        await asyncio.shield(session.own(coprocess.start(spec), told=True))
         return coprocess
 
     def _check(self, spec: CoprocessSpec) -> None:
@@ -87,7 +98,7 @@ class Coprocesses:
             )
         if spec.silent and not spec.input:
             raise CoprocdError("invalid_params", "an observer cannot be silent: it only looks on")
-        if not session.connected:
+        if not session.connected or session.closing:
             raise session.exited_error()
         if spec.input and running is not None:
             session.context.events.append("coprocess.refused", session.id, command=spec.command or "", running=running.record.id)
@@ -109,7 +120,7 @@ class Coprocesses:
         last = self.last_typing
         for old in [c for c in self._all if not c.running and c is not last][:-most]:
             self._all.remove(old)
-            self._session.own(asyncio.get_running_loop().create_task(old.forget()))
+            self._session.own(old.forget())
 
     async def forget(self) -> None:
         """Drops them all; they must have ended."""

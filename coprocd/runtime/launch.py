@@ -27,8 +27,13 @@ OUTER = (
 
 
 def base_environment() -> dict[str, str]:
-    """The daemon's own environment, less what is not for jobs."""
-    return {name: value for name, value in os.environ.items() if name not in OUTER}
+    """The daemon's own environment, less what is not for jobs, and less what is no UTF-8, which no record can hold."""
+    return {name: value for name, value in os.environ.items() if name not in OUTER and _is_utf8(name) and _is_utf8(value)}
+
+
+def _is_utf8(text: str) -> bool:
+    """Whether no byte of it stands for itself only (PEP 383)."""
+    return not any("\udc80" <= character <= "\udcff" for character in text)
 
 
 def overlay(base: dict[str, str], over: dict[str, str | None]) -> dict[str, str]:

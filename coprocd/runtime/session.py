@@ -10,9 +10,11 @@ The way back: whatever is typed, by whomever, goes through the `InputQueue`, and
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import time
+from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
 from coprocd.keeper.client import Belonging
@@ -21,22 +23,23 @@ from coprocd.protocol import objects
 from coprocd.protocol.errors import CoprocdError
 from coprocd.runtime.coprocess import Coprocess
 from coprocd.runtime.coprocesses import Coprocesses
+from coprocd.runtime.job_end import end_job, is_anothers
 from coprocd.runtime.pump import Pump
 from coprocd.runtime.ring_file import RingFile
 from coprocd.runtime.session_state import SessionState
+from coprocd.runtime.tasks import Tasks
 from coprocd.runtime.typing import Typing
 
 if TYPE_CHECKING:
     from coprocd.runtime.context import Context
+
+log = logging.getLogger("coprocd.session")
 
 INPUT_EVENT_S = 0.1
 """What is typed within this time by one origin makes one event."""
 
 EXITED_AFTER_S = 0.6
 """A session has exited so long after its job's end at the latest, even while a slow reader keeps the last output waiting."""
-
-KILL_AGAIN_S = 0.5
-KILLS_MOST = 4
 
 SUMMARY_STDERR = 1000
 """Characters of a coprocess's stderr shown with its session; `coprocess.get` has all of it."""
@@ -55,8 +58,11 @@ class Session:
         self.pump = Pump(self)
         self.coprocesses = Coprocesses(self)
         self.master = -1
+        self.closing = False
         self._loop = asyncio.get_running_loop()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks(f"session {self.id}")
+        self._started: asyncio.Future[None] = self._loop.create_future()
+        self.job_ended: asyncio.Future[None] = self._loop.create_future()
         self._input_moved = asyncio.Event()
         self._typed: dict[str, int] = {}
         self._early_status: dict[str, Any] | None = None
@@ -70,6 +76,7 @@ class Session:
         if state is None:
             return None
         session = cls(context, state)
+        session._started.set_result(None)
         session.master = held.get("master", -1)
         if session.master >= 0:
             session.input.feed.recover()
@@ -82,8 +89,8 @@ class Session:
         self.record.pid = job["pid"]
         if self.record.drained:
             self.pump.end()
-            self._hang_up()
-            self.own(self._loop.create_task(self._let_go()))
+            self.hang_up()
+            self.own(self._let_go())
             return
         self.typing.recover()
         self._connect()
@@ -91,7 +98,15 @@ class Session:
             self.on_exit(job["status"])
 
     async def start(self, argv: list[str]) -> None:
-        """Starts its job, `argv` with an absolute path first; `spawn_failed` says why not."""
+        """Starts its job, `argv` with an absolute path first; `spawn_failed` says why not. A close waits until it has ended."""
+        try:
+            await self._spawn(argv)
+        finally:
+            self._started.set_result(None)
+        if self._early_status is not None:
+            self.on_exit(self._early_status)
+
+    async def _spawn(self, argv: list[str]) -> None:
         record = self.record
         self.save()
         record.pid, fds = await self.context.keeper.spawn(
@@ -108,10 +123,8 @@ class Session:
         self.master = fds["master"]
         os.set_blocking(self.master, False)
         record.tty = terminal.name(self.master)
-        self.save()
         self._connect()
-        if self._early_status is not None:
-            self.on_exit(self._early_status)
+        self.save()
 
     def _connect(self) -> None:
         self.pump.start(self.master)
@@ -157,13 +170,25 @@ class Session:
         """Whether no output will follow."""
         return self.record.drained
 
+    @property
+    def dropped(self) -> bool:
+        """Whether its memory has been let go."""
+        return self.log.segment.fd < 0
+
     def save(self) -> None:
+        """Stores its record; `resource_exhausted` when that cannot be, and then the record before stands."""
         self.state.save()
 
-    def own(self, task: asyncio.Task[None]) -> None:
-        """Keeps a task of this session until it is done."""
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    def save_if_possible(self) -> None:
+        """Stores its record where there is nobody to refuse: what happens then must not stop at it."""
+        try:
+            self.save()
+        except CoprocdError as error:
+            log.error("session %s: %s", self.id, error)
+
+    def own(self, work: Coroutine[Any, Any, None], told: bool = False) -> asyncio.Task[None]:
+        """Runs `work` in a task of this session, which does not go before it is done; `told`: whoever asked is told how it ended."""
+        return self._tasks.start(work, told)
 
     # -- what is typed --------------------------------------------------------------------------------------------------
 
@@ -214,13 +239,14 @@ class Session:
 
     def on_exit(self, status: dict[str, Any]) -> None:
         """The keeper has seen the job end, perhaps before we knew that it began."""
-        if self.master < 0:
+        if not self._started.done():
             self._early_status = status
-        elif not self.pump.draining and not self.record.drained:
+        elif not self.job_ended.done() and not self.record.drained:
+            self.job_ended.set_result(None)
             self.record.exit_status = status["exit_status"]
             self.record.signal = status["signal"]
             self.pump.drain()
-            self.own(self._loop.create_task(self._exit()))
+            self.own(self._exit())
 
     async def _exit(self) -> None:
         """Exited is said when all output is there, at the latest after a moment: a slow reader must not hide it."""
@@ -228,25 +254,25 @@ class Session:
         self.record.state = "exited"
         self.record.ended_at = self.record.ended_at or time.time()
         self.record.ended_clock = time.monotonic()
-        self.save()
+        self.save_if_possible()
         self._tell_typed()
         self.context.events.append(
             "session.exited", self.id, exit_status=self.record.exit_status, signal=self.record.signal, output_offset=self.log.end
         )
         await self.pump.drained
         self.record.drained = True
-        self.save()
+        self.save_if_possible()
         self.log.wake()
-        self._hang_up()
+        self.hang_up()
         await self._let_go()
 
     async def exited(self) -> None:
         """Returns when it has exited, its output is all there, and its coprocesses have ended."""
         await asyncio.shield(self.pump.drained)
-        while self._tasks:
-            await asyncio.wait(list(self._tasks))
+        while await self._tasks.all_done():
+            pass
 
-    def _hang_up(self) -> None:
+    def hang_up(self) -> None:
         """Closes the master; once the keeper's duplicate is closed too, whoever is left on the terminal is hung up."""
         self.pump.end()
         self.input.feed.disconnect()
@@ -263,26 +289,19 @@ class Session:
             coprocess.end("session_ended", self.context.settings.close_grace_s)
 
     async def close(self, grace_s: float) -> None:
-        """Hangs the job up, kills it after the grace, and waits for all that belongs to it to end."""
-        drained = self.pump.drained
-        if self.master >= 0 and not drained.done():
-            foreground = terminal.foreground(self.master)
-            for number in (signal.SIGHUP, signal.SIGCONT):
-                await self.context.keeper.signal(self.key, number)
-                if foreground is not None and foreground != self.record.pid:
-                    _signal_group(foreground, number)
-            await asyncio.wait([drained], timeout=grace_s)
-            for _ in range(KILLS_MOST):  # a job that has become root is left to the hangup
-                if drained.done():
-                    break
-                await self.context.keeper.signal(self.key, signal.SIGKILL)
-                if self.pump.draining:
-                    self.pump.end()
-                await asyncio.wait([drained], timeout=KILL_AGAIN_S)
-        while self._tasks:
+        """Hangs the job up, kills it after the grace, and waits for all that belongs to it to end; what is being started, is first."""
+        self.closing = True
+        await asyncio.wait([self._started])
+        if self.master < 0 and self.running:
+            self.record.state = "exited"  # it has not come to life
+            self.record.ended_at = time.time()
+        elif not self.pump.drained.done():
+            await end_job(self, grace_s)
+        while True:
             for coprocess in self.coprocesses:
                 coprocess.end("session_ended", grace_s)
-            await asyncio.wait(list(self._tasks))
+            if not await self._tasks.all_done():
+                return
 
     async def kill_after(self, grace_s: float) -> None:
         """Kills its job and its coprocesses when they have not ended within `grace_s`."""
@@ -295,13 +314,18 @@ class Session:
     async def forget(self) -> None:
         """Drops it with its log; whoever still reads is woken. It must have been closed."""
         await self.coprocesses.forget()
-        self._hang_up()
+        self.hang_up()
         self.state.close()
         await self.context.keeper.drop(self.key)
 
     # -- what others ask ------------------------------------------------------------------------------------------------
 
     def exited_error(self) -> CoprocdError:
+        """Why nothing can be typed into it, or started in it."""
+        if self.closing:
+            return CoprocdError("session_exited", f"session {self.record.name} is being closed", session=self.id)
+        if not self._started.done():
+            return CoprocdError("session_busy", f"session {self.record.name} is being started; try again", session=self.id)
         how = f"signal {self.record.signal}" if self.record.signal else f"exit status {self.record.exit_status}"
         return CoprocdError(
             "session_exited", f"session {self.record.name} has exited ({how}); its output can still be read", session=self.id
@@ -322,8 +346,15 @@ class Session:
 
     async def signal(self, number: int) -> None:
         """Signals the process group of the job."""
-        if not await self.context.keeper.signal(self.key, number):
-            raise self.exited_error()
+        if await self.context.keeper.signal(self.key, number):
+            return
+        if is_anothers(self):
+            raise CoprocdError(
+                "permission_denied",
+                f"the job of session {self.record.name}, pid {self.record.pid}, has become another user's: that user or root can signal it",
+                pid=self.record.pid,
+            )
+        raise self.exited_error()
 
     def resize(self, rows: int, cols: int) -> None:
         terminal.resize(self.master, rows, cols)
@@ -332,6 +363,9 @@ class Session:
         self.context.events.append("session.resized", self.id, rows=rows, cols=cols)
 
     def describe(self) -> objects.Session:
+        """How it is now; `session_not_found` when it was dropped meanwhile."""
+        if self.dropped:
+            raise CoprocdError("session_not_found", f"session {self.record.name} was closed meanwhile", session=self.id)
         record, log = self.record, self.log
         current, front = self.coprocesses.typing, self.typing.foreground()
         return objects.Session(
@@ -344,7 +378,7 @@ class Session:
             signal=record.signal if not self.running else None,
             rows=record.rows,
             cols=record.cols,
-            cwd=self.current_directory(),
+            cwd=processes.shown(self.current_directory()),
             title="",
             tty=record.tty,
             created_at=record.created_at,
@@ -363,10 +397,3 @@ class Session:
             foreground=front,
             activity=self.typing.activity(front),
         )
-
-
-def _signal_group(group: int, number: int) -> None:
-    try:
-        os.killpg(group, number)
-    except (ProcessLookupError, PermissionError):
-        pass

@@ -16,6 +16,7 @@ from coprocd.runtime import launch, reserve
 from coprocd.runtime.context import Context
 from coprocd.runtime.session import Session
 from coprocd.runtime.session_state import SessionRecord, SessionState
+from coprocd.runtime.tasks import Tasks
 
 log = logging.getLogger("coprocd.sessions")
 
@@ -28,7 +29,7 @@ class Sessions:
         self._sessions: dict[str, Session] = {}
         self._creating: dict[str, asyncio.Task[Session]] = {}
         self._closing: dict[str, asyncio.Task[objects.Session]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks("sessions")
         self._loop = asyncio.get_running_loop()
         self._prune_due: asyncio.TimerHandle | None = None
 
@@ -73,11 +74,11 @@ class Sessions:
         """Starts a session; with a `key` seen before it is the session that the key made. It is made even if the caller goes away."""
         if params.key is not None:
             for session in self._sessions.values():
-                if session.record.key == params.key and params.key not in self._creating:
+                if session.record.key == params.key and params.key not in self._creating and session.id not in self._closing:
                     return session
         task = self._creating.get(params.key) if params.key is not None else None
         if task is None:
-            task = self._loop.create_task(self._create(params))
+            task = self._tasks.start(self._create(params), told=True)
             if params.key is not None:
                 key = params.key
                 self._creating[key] = task
@@ -119,15 +120,23 @@ class Sessions:
             await session.start(resolved)
             # In the same turn in which the pump was connected: its cursor stands before the first byte.
             self.context.events.append("session.created", session.id, name=record.name, argv=argv, pid=record.pid)
+            self._require_open(session)
             if params.coprocess is not None:
                 params.coprocess.from_ = 0
-                await session.coprocesses.run(params.coprocess)
-        except CoprocdError:
-            await self.close(session, 0)
+                await session.coprocesses.start(params.coprocess)
+                self._require_open(session)
+        except BaseException:
+            if session.id not in self._closing:
+                await self.close(session, 0)
             raise
         self._watch_lease(session)
         log.info("session %s started: pid %s", session.id, record.pid)
         return session
+
+    def _require_open(self, session: Session) -> None:
+        """`session_exited` for one that somebody closes, or has closed, while it is made."""
+        if session.id in self._closing or session.id not in self._sessions:
+            raise CoprocdError("session_exited", f"session {session.record.name} was closed while it started", session=session.id)
 
     def _require_free(self, name: str) -> None:
         for session in self._sessions.values():
@@ -146,7 +155,11 @@ class Sessions:
         if name != session.record.name:
             self._require_free(name)
             old, session.record.name = session.record.name, name
-            session.save()
+            try:
+                session.save()
+            except CoprocdError:
+                session.record.name = old
+                raise
             await self.context.keeper.hold(session.key, {}, label=name)
             self.context.events.append("session.renamed", session.id, name=name, old_name=old)
 
@@ -186,7 +199,7 @@ class Sessions:
             for coprocess in session.coprocesses:
                 coprocess.resume(by_key.get(coprocess.key, none))
             if not session.job_lives:
-                self._own(self._after_exit(session))
+                self._tasks.start(self._after_exit(session))
             self._watch_lease(session)
         for key in unborn:
             await self.context.keeper.drop(key)
@@ -209,7 +222,7 @@ class Sessions:
             return
         if kind == "session":
             session.on_exit(job["status"])
-            self._own(self._after_exit(session))
+            self._tasks.start(self._after_exit(session))
         else:
             for coprocess in session.coprocesses:
                 if coprocess.key == key:
@@ -221,10 +234,10 @@ class Sessions:
         """Ends it, and drops it with its log: how it was at its end. A second caller can only shorten the grace of the first."""
         task = self._closing.get(session.id)
         if task is None:
-            task = self._closing[session.id] = self._loop.create_task(self._close(session, grace_s))
+            task = self._closing[session.id] = self._tasks.start(self._close(session, grace_s))
             task.add_done_callback(lambda _: self._closing.pop(session.id, None))
         else:
-            self._own(session.kill_after(grace_s))
+            self._tasks.start(session.kill_after(grace_s))
         return await asyncio.shield(task)
 
     async def _close(self, session: Session, grace_s: float) -> objects.Session:
@@ -232,7 +245,8 @@ class Sessions:
         result = session.describe()
         if self._sessions.pop(session.id, None) is not None:
             await session.forget()
-            self.context.events.append("session.closed", session.id, name=session.record.name)
+            left = {"left_pid": session.record.pid} if session.running else {}
+            self.context.events.append("session.closed", session.id, name=session.record.name, **left)
             log.info("session %s dropped", session.id)
         return result
 
@@ -243,8 +257,8 @@ class Sessions:
 
     async def _after_exit(self, session: Session) -> None:
         await session.exited()
-        if session.record.remove and session.id in self._sessions:
-            await self.close(session, self.context.settings.close_grace_s)
+        if session.record.remove:
+            await self._drop(session, self.context.settings.close_grace_s)
         self.prune()
 
     def prune(self) -> None:
@@ -254,7 +268,7 @@ class Sessions:
         late = [s for s in ended if s.record.ended_clock + settings.ended_sessions_s <= now]
         surplus = ended[: max(0, len(ended) - settings.ended_sessions_most)]
         for session in {s.id: s for s in late + surplus}.values():
-            self._own(self._drop_ended(session))
+            self._tasks.start(self._drop(session, 0))
         if self._prune_due is not None:
             self._prune_due.cancel()
             self._prune_due = None
@@ -262,8 +276,10 @@ class Sessions:
         if left:
             self._prune_due = self._loop.call_later(max(0.1, left[0].record.ended_clock + settings.ended_sessions_s - now), self.prune)
 
-    async def _drop_ended(self, session: Session) -> None:
-        await self.close(session, 0)
+    async def _drop(self, session: Session, grace_s: float) -> None:
+        """Closes it, if nobody has meanwhile."""
+        if session.id in self._sessions:
+            await self.close(session, grace_s)
 
     def _watch_lease(self, session: Session) -> None:
         """Closes it when its lease was not renewed in time."""
@@ -275,12 +291,4 @@ class Sessions:
             self._loop.call_later(left, self._watch_lease, session)
         else:
             log.info("session %s: its lease of %g s was not renewed", session.id, lease)
-            self._own(self._drop_leased(session))
-
-    async def _drop_leased(self, session: Session) -> None:
-        await self.close(session, self.context.settings.close_grace_s)
-
-    def _own(self, work: Any) -> None:
-        task = self._loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+            self._tasks.start(self._drop(session, self.context.settings.close_grace_s))

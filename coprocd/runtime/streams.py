@@ -102,10 +102,16 @@ class Streams:
         self.read_stdout()
 
     async def type_rest(self, patience_s: float) -> None:
-        """Types what is left in its stdout, for as long as the job takes some of it within `patience_s`."""
+        """Types what is in its stdout now, for as long as the job takes some of it within `patience_s`.
+
+        No more than that: whoever else has its stdout open, a grandchild, might print for ever.
+        """
         queue = self._session.input
-        while "stdout" in self._fds and not self.stdout_ended.is_set() and not self._discard:
-            if self._on_stdout():
+        left = pipes.unread(self._fds["stdout"]) if "stdout" in self._fds else 0
+        while left > 0 and not self.stdout_ended.is_set() and not self._discard:
+            size = self._on_stdout(left)
+            left -= size
+            if size:
                 continue
             if self._room() > 0:
                 return
@@ -118,33 +124,36 @@ class Streams:
         queue = self._session.input
         return min(queue.room, self._session.context.settings.coprocess_typing_bytes - queue.waiting_bytes)
 
-    def _on_stdout(self) -> bool:
-        """Types one chunk; False when there is nothing more now, or no room."""
-        most = pipes.CHUNK_BYTES if self._discard else self._room()
+    def _on_stdout(self, most: int = pipes.CHUNK_BYTES) -> int:
+        """Types one chunk; 0 when there is nothing more now, or no room."""
+        most = most if self._discard else min(most, self._room())
         if most <= 0:
             self._unwatch("stdout")
-            return False
+            return 0
         try:
             if self._discard:
                 size = len(os.read(self._fds["stdout"], most))
             else:
                 size = self._session.context.intake.move(self._fds["stdout"], self._session.input, most)
         except BlockingIOError:
-            return False
+            return 0
         except memory.NoMemory:
             self._watch_later("stdout", self._on_stdout)
-            return False
+            return 0
         if size == 0:
             self._unwatch("stdout")
             self.stdout_ended.set()
         elif not self._discard:
-            self._state.add_typed(size)
-            self._session.on_typed(f"coprocess {self._state.record.id if self._state.record else ''}", size)
-            cut = min(self._session.input.count(), size)
-            if cut:
-                self._state.add_cut(cut)
-                self._on_cut(cut)
-        return size > 0
+            self._on_typed(size)
+        return size
+
+    def _on_typed(self, size: int) -> None:
+        self._state.add_typed(size)
+        self._session.on_typed(f"coprocess {self._state.record.id if self._state.record else ''}", size)
+        cut = min(self._session.input.count(), size)
+        if cut:
+            self._state.add_cut(cut)
+            self._on_cut(cut)
 
     # -- stderr ---------------------------------------------------------------------------------------------------------
 

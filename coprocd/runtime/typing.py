@@ -41,7 +41,11 @@ class Typing:
             # Recorded first, with the offset at which the bytes end: a key whose bytes did not get there counts for nothing.
             record.typed_keys = record.typed_keys[1 - session.context.settings.idempotency_keys_most :]
             record.typed_keys.append((key, session.input.ring.end + len(data), result.accepted_bytes, result.offset))
-            session.save()
+            try:
+                session.save()
+            except CoprocdError:
+                del record.typed_keys[-1]
+                raise
         if data:
             session.input.put(data)
             session.on_typed(origin, len(data))
@@ -56,7 +60,7 @@ class Typing:
         """The process group in front on the terminal."""
         session = self._session
         group = terminal.foreground(session.master) if session.master >= 0 else None
-        return None if group is None else Foreground(group, processes.argv(group))
+        return None if group is None else Foreground(group, [processes.shown(arg) for arg in processes.argv(group)])
 
     def activity(self, front: Foreground | None) -> Literal["at_prompt", "running", "awaiting_input"] | None:
         """What the job does, as far as the system tells: a shell that edits a line or reads one is at its prompt."""

@@ -8,11 +8,10 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from support.live import Client, Live, RpcError, descriptors, live, lives
+from support.live import Client, Live, RpcError, descriptors, live, lives, slow_keeper
 
 DEAF = "trap '' TERM; echo deaf >&2; while :; do sleep 0.05; done"
 
@@ -29,17 +28,6 @@ def daemon() -> Iterator[Live]:
         for pid in pids:
             if lives(pid):
                 os.kill(pid, signal.SIGKILL)
-
-
-@contextmanager
-def slow_keeper(daemon: Live) -> Iterator[None]:
-    """Inside it the keeper does nothing: what is being started stays so."""
-    keeper = daemon.pids()[1]
-    os.kill(keeper, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(keeper, signal.SIGCONT)
 
 
 def deaf(daemon: Live, session: str) -> None:

@@ -125,7 +125,7 @@ def test_the_signal_that_ended_it_is_told(daemon: Live) -> None:
 
 
 def test_exit_is_seen_although_a_background_child_holds_the_terminal(daemon: Live) -> None:
-    session = daemon.create(shell="trap '' HUP; (while :; do sleep 0.02; echo more; done) & echo all; exit 0")
+    session = daemon.create(shell="trap '' HUP; (while sleep 0.02 && echo more; do :; done) & echo all; exit 0")
     assert daemon.client.event("session.exited", session=session)["exit_status"] == 0
     assert b"all" in daemon.output(session)
 

@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -168,6 +169,11 @@ class Live:
         assert not lives(daemon) and not lives(keeper)
         shutil.rmtree(self.directory)
 
+    def log(self) -> str:
+        """What the daemon and the keeper have logged."""
+        with open(f"{self.directory}/s/coprocd/coprocd.log") as file:
+            return file.read()
+
     def _subscribe(self) -> None:
         self.client = Client(self.socket)
         self.client.call("events.subscribe")
@@ -181,6 +187,17 @@ def live(**limits: float) -> Iterator[Live]:
         yield daemon
     finally:
         daemon.close()
+
+
+@contextmanager
+def slow_keeper(daemon: Live) -> Iterator[None]:
+    """Inside it the keeper does nothing: what is being started stays so."""
+    keeper = daemon.pids()[1]
+    os.kill(keeper, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(keeper, signal.SIGCONT)
 
 
 def lives(pid: int) -> bool:

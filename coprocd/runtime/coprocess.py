@@ -48,9 +48,6 @@ GROUP_POLL_S = 0.05
 LABEL_MOST = 200
 """Characters of its command by which the keeper's register knows it."""
 
-LOST_MOST = 100
-"""Gaps listed of an observer that drops; older ones are merged into the first."""
-
 
 class Coprocess:
     """One coprocess of `session`. Made by `create` or, after a restart, by `recover`."""
@@ -232,10 +229,8 @@ class Coprocess:
         self._watch_if_blocked()
 
     def _on_overtaken(self, to: int) -> None:
-        lost, gaps = (self.feed.position.filled, to), self.record.lost
-        if len(gaps) == LOST_MOST:
-            gaps[:2] = [(gaps[0][0], gaps[1][1])]
-        gaps.append(lost)
+        lost = (self.feed.position.filled, to)
+        self.record.add_lost(lost)
         self.save()
         self.session.context.events.append("coprocess.lost", self.session.id, coprocess=self.record.id, **{"from": lost[0], "to": lost[1]})
 

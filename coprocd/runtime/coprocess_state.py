@@ -27,6 +27,9 @@ SCHEMA = 1
 RECORD_BYTES = 1 << 20
 STDERR_CHARACTERS = 100_000
 
+LOST_MOST = 100
+"""Gaps listed of an observer that drops; older ones are merged into the first."""
+
 _STDERR_ID = RESERVED_SLOTS
 _STDERR = _STDERR_ID + 1
 _FEED = _STDERR + Ring.SLOTS
@@ -78,6 +81,11 @@ class CoprocessRecord(msgspec.Struct, kw_only=True):
             started_at=time.time(),
             started_offset=offset,
         )
+
+    def add_lost(self, gap: tuple[int, int]) -> None:
+        if len(self.lost) == LOST_MOST:
+            self.lost[:2] = [(self.lost[0][0], self.lost[1][1])]
+        self.lost.append(gap)
 
 
 class CoprocessState:

@@ -5,8 +5,8 @@ header   magic, layout · input queue · size of its ring · where the output st
 record   two copies
 input    the ring
 
-Slots are added at the end of the header only, and 0 in one means what it meant before there was that slot: so an older
-daemon's state is read, and the layout's number stays.
+Slots are added at the end of the header (`layouts` says why): those of the line came after the rest, and 0 in them counts
+all that is in the ring.
 """
 
 from __future__ import annotations

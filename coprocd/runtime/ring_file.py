@@ -39,7 +39,7 @@ class RingFile:
         capacity, end = self.ring.capacity, self.ring.end
         if self._reserved < capacity:
             ahead = max(AHEAD_LEAST_BYTES, min(end // 4, AHEAD_MOST_BYTES))
-            if self._reserved < end + min(size, ahead):
+            if self._reserved < end + min(size, ahead // 2):
                 try:
                     self._grow(end + ahead)
                 except memory.NoMemory:

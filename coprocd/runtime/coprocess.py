@@ -101,6 +101,7 @@ class Coprocess:
     def resume(self, job: dict[str, Any]) -> None:
         """Goes on where the earlier daemon stopped: `job` is what the keeper knows of its process."""
         grace_s = self.session.context.settings.close_grace_s
+        self._state.recover_typed(self.session.input.ring.end)
         if not self.running:
             if job["pid"] is not None and not job["reaped"]:
                 self._grace_s = grace_s

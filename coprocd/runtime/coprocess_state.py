@@ -1,6 +1,7 @@
 """What of a coprocess outlives the daemon: its record, its cursor in the output, what it has typed, and its stderr.
 
 header   magic, layout · stderr ring · cursor · bytes typed · size of the stderr ring · bytes typed that the terminal dropped
+         · the chunk being typed: where, after how many bytes
 record   two copies
 stderr   the ring
 """
@@ -36,6 +37,9 @@ _FEED = _STDERR + Ring.SLOTS
 _TYPED = _FEED + FeedPosition.SLOTS
 _STDERR_SIZE = _TYPED + 1
 _CUT = _STDERR_SIZE + 1
+_CHUNK_AT = _CUT + 1
+_CHUNK_AFTER = _CHUNK_AT + 1
+"""One more than the bytes typed before the chunk, so while they are equal the chunk is not counted yet; 0: there is none."""
 
 
 class CoprocessRecord(msgspec.Struct, kw_only=True):
@@ -126,8 +130,25 @@ class CoprocessState:
     def typed_bytes(self) -> int:
         return self._segment.slots[_TYPED]
 
-    def add_typed(self, size: int) -> None:
-        self._segment.slots[_TYPED] += size
+    def begin_typing(self, at: int) -> None:
+        """A chunk of its stdout is about to be moved to the end of the input, at `at`; `count_typed` must follow in the same turn."""
+        slots = self._segment.slots
+        slots[_CHUNK_AT] = at
+        slots[_CHUNK_AFTER] = slots[_TYPED] + 1
+
+    def count_typed(self, size: int) -> None:
+        """Of the chunk, `size` bytes were moved."""
+        slots = self._segment.slots
+        if size:
+            slots[_TYPED] += size
+        else:
+            slots[_CHUNK_AFTER] = 0
+
+    def recover_typed(self, end: int) -> None:
+        """Counts the chunk that a killed daemon had moved, or the intake since, to the input, which ends at `end`."""
+        slots = self._segment.slots
+        if slots[_CHUNK_AFTER] == slots[_TYPED] + 1:
+            self.count_typed(end - slots[_CHUNK_AT])
 
     @property
     def cut_bytes(self) -> int:

@@ -131,10 +131,7 @@ class Streams:
             self._unwatch("stdout")
             return 0
         try:
-            if self._discard:
-                size = len(os.read(self._fds["stdout"], most))
-            else:
-                size = self._session.context.intake.move(self._fds["stdout"], self._session.input, most)
+            size = len(os.read(self._fds["stdout"], most)) if self._discard else self._type(most)
         except BlockingIOError:
             return 0
         except memory.NoMemory:
@@ -148,12 +145,21 @@ class Streams:
         return size
 
     def _on_typed(self, size: int) -> None:
-        self._state.add_typed(size)
         self._session.on_typed(f"coprocess {self._state.record.id if self._state.record else ''}", size)
         cut = min(self._session.input.count(), size)
         if cut:
             self._state.add_cut(cut)
             self._on_cut(cut)
+
+    def _type(self, most: int) -> int:
+        """Moves a chunk into the input queue, counted though the daemon be killed on the way; its size."""
+        queue, size = self._session.input, 0
+        self._state.begin_typing(queue.ring.end)
+        try:
+            size = self._session.context.intake.move(self._fds["stdout"], queue, most)
+        finally:
+            self._state.count_typed(size)
+        return size
 
     # -- stderr ---------------------------------------------------------------------------------------------------------
 

@@ -55,6 +55,8 @@ class Daemon:
         self._keeper: KeeperClient
         self._own: dict[str, int] = {}
         self._unclaimed: list[Belonging] = []
+        self._exited_early: list[tuple[str, dict[str, Any]]] | None = []
+        """Ends of jobs that the keeper told of before the sessions were taken over; None once they are."""
         self._started = time.monotonic()
         self._ended = asyncio.Event()
         self._unlink = False
@@ -82,6 +84,9 @@ class Daemon:
         self.sessions = Sessions(context)
         await self.sessions.recover(holdings, jobs)
         self._unclaimed.clear()
+        early, self._exited_early = self._exited_early or [], None
+        for key, job in early:
+            self._on_exited(key, job)
         await self._keeper.settle()
         limits = ApiLimits(connections=reserve.most_connections(ApiLimits().connections))
         listener = Listener(claim.socket, self, Dispatcher(handlers(), limits=limits))
@@ -154,7 +159,10 @@ class Daemon:
         claim.release(unlink=self._unlink)
 
     def _on_exited(self, key: str, job: dict[str, Any]) -> None:
-        self.sessions.on_exited(key, job)
+        if self._exited_early is not None:
+            self._exited_early.append((key, job))
+        else:
+            self.sessions.on_exited(key, job)
 
     def _on_jobs_lost(self, lost: list[dict[str, Any]]) -> None:
         """An earlier daemon and its keeper were killed together: the sessions they had are gone, and that is said."""

@@ -52,9 +52,12 @@ class Typing:
         return result
 
     def recover(self) -> None:
-        """Forgets keys whose bytes a killed daemon did not get to accept."""
+        """Forgets keys whose bytes a killed daemon did not get to accept, for good: what others type next must not stand for them."""
         record = self._session.record
-        record.typed_keys = [entry for entry in record.typed_keys if entry[1] <= self._session.input.ring.end]
+        accepted = [entry for entry in record.typed_keys if entry[1] <= self._session.input.ring.end]
+        if len(accepted) < len(record.typed_keys):
+            record.typed_keys = accepted
+            self._session.save()
 
     def foreground(self) -> Foreground | None:
         """The process group in front on the terminal."""

@@ -65,6 +65,8 @@ class SessionRecord(msgspec.Struct, kw_only=True):
     signal: str | None = None
     ended_at: float | None = None
     ended_clock: float = 0.0
+    made: bool = True
+    """Whether all that it was to begin with has been started: a daemon that was killed before leaves one that the next drops."""
     typed_keys: list[tuple[str, int, int, int]] = []
     """Of each idempotency key: where its bytes end in the input, how many they were, and the output's end then."""
 
@@ -111,7 +113,7 @@ class SessionState:
         segment = Segment.open(held["state"], PAGE, SCHEMA)
         stored = _stored(segment)
         record = stored.read()
-        if record is None or ("master" not in held and record.state == "running"):
+        if record is None or not record.made or ("master" not in held and record.state == "running"):
             segment.close()
             for name in held.keys() - {"state"}:
                 os.close(held[name])

@@ -112,6 +112,7 @@ class Sessions:
             lease_s=params.lease_s,
             renewed_clock=time.monotonic(),
             remove=params.remove,
+            made=False,
         )
         reserve.require_descriptors("a session")
         session = Session(self.context, SessionState.create(record, self.context.settings.input_queue_bytes))
@@ -125,6 +126,8 @@ class Sessions:
                 params.coprocess.from_ = 0
                 await session.coprocesses.start(params.coprocess)
                 self._require_open(session)
+            record.made = True
+            session.save()
         except BaseException:
             if session.id not in self._closing:
                 await self.close(session, 0)

@@ -35,6 +35,12 @@ def resize(master: int, rows: int, cols: int) -> None:
     fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, cols, 0, 0))
 
 
+def size(master: int) -> tuple[int, int] | None:
+    """The winsize (rows, cols), unless it was set to nothing."""
+    cols, rows = os.get_terminal_size(master)
+    return (rows, cols) if rows and cols else None
+
+
 def line(master: int) -> Line | None:
     """How the terminal treats what is typed; None once it is gone."""
     try:

@@ -93,6 +93,8 @@ class Session:
             self.own(self._let_go())
             return
         self.typing.recover()
+        if size := terminal.size(self.master):  # a daemon may be killed between the terminal's change and the record's
+            self.record.rows, self.record.cols = size
         self._connect()
         if job["status"] is not None:
             self.on_exit(job["status"])

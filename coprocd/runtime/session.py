@@ -314,11 +314,14 @@ class Session:
             coprocess.end("session_ended", 0)
 
     async def forget(self) -> None:
-        """Drops it with its log; whoever still reads is woken. It must have been closed."""
+        """Drops it with its log; whoever still reads is woken. It must have been closed.
+
+        The session goes first: a coprocess without one is dropped by the next daemon, should this one be killed in between.
+        """
+        await self.context.keeper.drop(self.key)
         await self.coprocesses.forget()
         self.hang_up()
         self.state.close()
-        await self.context.keeper.drop(self.key)
 
     # -- what others ask ------------------------------------------------------------------------------------------------
 

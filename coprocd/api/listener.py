@@ -11,16 +11,18 @@ import errno
 import logging
 import socket
 from functools import partial
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from coprocd.api.connection import Connections
-from coprocd.api.http import HttpApi
-from coprocd.api.http_protocol import HttpProtocol
 from coprocd.api.lines import LineProtocol
 from coprocd.api.rpc import Dispatcher
-from coprocd.api.sniff import Sniffer
+from coprocd.api.sniff import Held, Sniffer
 from coprocd.platform import peer
 from coprocd.platform.hangup import HangupWatch
+
+if TYPE_CHECKING:
+    from coprocd.api.http import HttpApi
 
 logger = logging.getLogger("coprocd.api")
 
@@ -40,7 +42,9 @@ class Listener:
         self._connections = Connections(dispatcher, daemon)
         self._loop = asyncio.get_running_loop()
         self._watch = HangupWatch()
-        self._http = HttpApi(self._connections, self._watch)
+        self._http: HttpApi | None = None
+        self._http_loading: asyncio.Task[HttpApi] | None = None
+        self._held: list[Held] = []
         self._open: dict[asyncio.Transport, None] = {}
         self._none_open = asyncio.Event()
         self._arriving: set[asyncio.Task[Any]] = set()
@@ -55,8 +59,8 @@ class Listener:
         return self._admitted
 
     async def start(self) -> None:
-        """Begins to accept; from here on clients are served."""
-        await self._http.start()
+        """Begins to accept; from here on clients are served. Those that speak HTTP wait until that is loaded."""
+        self._http_loading = self._loop.create_task(self._load_http())
         self._socket.setblocking(False)
         self._socket.listen(self._limits.backlog)
         self._serving = True
@@ -70,19 +74,23 @@ class Listener:
     async def close(self, grace_s: float = 1.0) -> None:
         """Ends every connection: nothing new begins, and what is in progress has `grace_s` to end and be sent. The listening socket stays open. Again, it does nothing."""
         self.stop_accepting()
-        self._http.drain()
+        http = await self._http_loading if self._http_loading is not None else None
+        if http is not None:
+            http.drain()
         self._connections.drain()
         try:
             async with asyncio.timeout(grace_s):
                 await self._connections.drained()
-                await self._http.drained()
+                if http is not None:
+                    await http.drained()
         except TimeoutError:
             logger.info("%d connections were in use when their grace was over", self.connections)
         if self._arriving:
             await asyncio.wait(self._arriving)
         self._connections.abort()
         await self._connections.drained()
-        await self._http.close()
+        if http is not None:
+            await http.close()
         for transport in tuple(self._open):
             transport.abort()
         if self._open:
@@ -150,8 +158,23 @@ class Listener:
     def _lines(self, transport: asyncio.Transport) -> LineProtocol:
         return LineProtocol(self._connections, self._watch, partial(self._lost, transport))
 
-    def _over_http(self, transport: asyncio.Transport) -> HttpProtocol:
+    def _over_http(self, transport: asyncio.Transport) -> asyncio.Protocol:
+        if self._http is None:
+            held = Held(partial(self._lost, transport))
+            self._held.append(held)
+            return held
         return self._http.protocol(partial(self._lost, transport))
+
+    async def _load_http(self) -> HttpApi:
+        """Makes ready for HTTP. Half of the daemon's start is the import of aiohttp: sessions, and calls by line, do not wait for it."""
+        module = await asyncio.to_thread(import_module, "coprocd.api.http")
+        http: HttpApi = module.HttpApi(self._connections, self._watch)
+        await http.start()
+        self._http = http
+        for held in self._held:
+            held.go_on(self._over_http)
+        self._held.clear()
+        return http
 
     def _made(self, transport: asyncio.Transport) -> None:
         self._open[transport] = None

@@ -44,3 +44,33 @@ class Sniffer(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._on_lost(self._transport)
+
+
+class Held(asyncio.Protocol):
+    """A connection whose framing is known and not ready yet. It is read no further, and goes on where it was."""
+
+    def __init__(self, on_lost: Callable[[], None]) -> None:
+        self._on_lost = on_lost
+        self._data = b""
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.pause_reading()
+
+    def data_received(self, data: bytes) -> None:
+        self._data += data
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self._on_lost()
+
+    def go_on(self, framing: Callable[[asyncio.Transport], asyncio.Protocol]) -> None:
+        """Hands the connection over to the protocol that `framing` makes, unless it has gone."""
+        transport = self._transport
+        if transport is not None:
+            protocol = framing(transport)
+            transport.set_protocol(protocol)
+            protocol.connection_made(transport)
+            protocol.data_received(self._data)
+            transport.resume_reading()

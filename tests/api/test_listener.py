@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
 import resource
 import socket
 import struct
 import sys
+import threading
+from types import ModuleType
 
 import pytest
 from support.api_server import Scene, dispatcher, request, serving
@@ -44,6 +47,26 @@ async def test_another_user_is_refused_even_where_the_modes_let_him_in() -> None
         assert (process.returncode, output) == (0, b"b''\n")
         client = await server.connect()
         assert (await client.call("get_data"))["result"] == ["hello", 5]
+        await client.close()
+
+
+async def test_http_that_is_not_loaded_yet_is_waited_for_and_calls_by_line_do_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = threading.Event()
+
+    def late(name: str) -> ModuleType:
+        loaded.wait()
+        return importlib.import_module(name)
+
+    monkeypatch.setattr("coprocd.api.listener.import_module", late)
+    async with serving() as server:
+        early, gone, client = [await server.connect() for _ in range(3)]
+        for each in (early, gone):
+            each.writer.write(GET)
+        assert (await client.call("get_data"))["result"] == ["hello", 5]
+        await gone.close()
+        loaded.set()
+        assert (await early.rest()).startswith(b"HTTP/1.1 200")
+        await early.close()
         await client.close()
 
 

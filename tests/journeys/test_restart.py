@@ -105,7 +105,7 @@ def test_jobs_that_end_while_no_daemon_runs_have_their_statuses(daemon: Live) ->
     while any(lives(pid) for pid in jobs):
         pass
     daemon.command("daemon", "start")
-    daemon._subscribe()
+    daemon.subscribe()
     for number, session in enumerate(sessions):
         assert daemon.output(session) == b"up\nlate\n"
         while (shown := daemon.call("session.get", session=session))["state"] != "exited":

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -75,7 +75,7 @@ class Client:
 
     def _receive(self) -> None:
         line = self._file.readline()
-        if not line:
+        if not line.endswith(b"\n"):
             raise EOFError("the daemon closed the connection")
         message = json.loads(line)
         if "id" in message:
@@ -91,13 +91,14 @@ class Client:
 class Live:
     """A daemon and its keeper. `client` is connected and subscribed to all events."""
 
-    def __init__(self, **limits: float) -> None:
+    def __init__(self, environment: Mapping[str, str] | None = None, /, **limits: float) -> None:
         self.directory = tempfile.mkdtemp(prefix="c", dir="/tmp")
         outer = ("COPROCD_SOCKET", "COPROCD_SESSION", "COPROCD_TTY")
         self.environment = {name: value for name, value in os.environ.items() if name not in outer} | {
             "COPROCD_RUNTIME_DIR": f"{self.directory}/r",
             "XDG_STATE_HOME": f"{self.directory}/s",
             "XDG_CONFIG_HOME": f"{self.directory}/c",
+            **(environment or {}),
         }
         if limits:
             os.makedirs(f"{self.directory}/c/coprocd")
@@ -106,7 +107,7 @@ class Live:
         self.socket = f"{self.directory}/r/coprocd.sock"
         self.command("daemon", "start")
         self.client: Client
-        self._subscribe()
+        self.subscribe()
 
     def command(self, *arguments: str) -> str:
         argv = [sys.executable, "-m", "coprocctl", *arguments]
@@ -120,7 +121,7 @@ class Live:
     def restart(self) -> None:
         self.client.close()
         self.command("daemon", "restart")
-        self._subscribe()
+        self.subscribe()
 
     def create(self, *argv: str, **params: Any) -> str:
         """A session that runs `argv`, or /bin/sh on a `shell` command; its id."""
@@ -160,6 +161,11 @@ class Live:
         info = self.call("daemon.info")
         return info["pid"], info["keeper_pid"]
 
+    def log(self) -> str:
+        """What daemon and keeper have logged."""
+        with open(f"{self.directory}/s/coprocd/coprocd.log") as file:
+            return file.read()
+
     def close(self) -> None:
         self.client.close()
         self.client = Client(self.socket)
@@ -174,15 +180,15 @@ class Live:
         with open(f"{self.directory}/s/coprocd/coprocd.log") as file:
             return file.read()
 
-    def _subscribe(self) -> None:
+    def subscribe(self) -> None:
         self.client = Client(self.socket)
         self.client.call("events.subscribe")
 
 
 @contextmanager
-def live(**limits: float) -> Iterator[Live]:
-    """A daemon for the time of a test, with these limits in its config.toml."""
-    daemon = Live(**limits)
+def live(environment: Mapping[str, str] | None = None, /, **limits: float) -> Iterator[Live]:
+    """A daemon for the time of a test, with this laid over its environment, and these limits in its config.toml."""
+    daemon = Live(environment, **limits)
     try:
         yield daemon
     finally:
@@ -205,7 +211,7 @@ def lives(pid: int) -> bool:
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             return file.read().rpartition(b")")[2].split()[0] not in (b"Z", b"X")
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
 
 

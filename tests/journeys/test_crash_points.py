@@ -1,0 +1,185 @@
+"""The daemon is killed at each named point of what it does: all is there afterwards, or nothing, and no trace of the rest.
+
+Each point is put into a running daemon from outside (`support/faulty.py`); the product has no code for it. `left` says what stands
+at that instant. After each, the same call made again succeeds, and when its session is closed daemon and keeper hold what they held before.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.crash_journeys import (
+    Close,
+    Create,
+    Exit,
+    Journey,
+    Print,
+    Recover,
+    Rename,
+    Resize,
+    Restart,
+    RunCoprocess,
+    Stop,
+    Type,
+    TypeByCoprocess,
+)
+from support.faulty import await_remains, await_true, environment, give, remains
+from support.live import Live, live, lives
+
+
+@dataclass(frozen=True)
+class Point:
+    journey: type[Journey]
+    where: str
+    """MODULE:QUALNAME before|after N; modules of coprocd without that name."""
+    left: str
+
+    def __str__(self) -> str:
+        return f"{self.journey.__name__}: {self.where}"
+
+
+POINTS = [
+    Point(Create, "runtime.session_state:SessionState.create after 1", "memory that nobody else holds: it goes with the daemon"),
+    Point(Create, "runtime.record:Record.write after 1", "the same, with a record in it"),
+    Point(Create, "keeper.link:Link._send after 1", "a job that the keeper is asked to start; nobody reads the answer"),
+    Point(Create, "keeper.client:KeeperClient.spawn after 1", "a job, held with its memory; the record does not know it"),
+    Point(Create, "runtime.record:Record.write before 2", "the same"),
+    Point(Create, "runtime.record:Record.write after 2", "a session without the coprocess that was to see its first byte"),
+    Point(Create, "runtime.coprocess_state:CoprocessState.create after 1", "the same, with memory of a coprocess that nobody else holds"),
+    Point(Create, "keeper.link:Link._send after 2", "a coprocess that the keeper is asked to start; nobody reads the answer"),
+    Point(Create, "keeper.client:KeeperClient.spawn after 2", "both run; the coprocess's record says that it starts"),
+    Point(Create, "runtime.coprocess:Coprocess._connect after 1", "both run and are connected"),
+    Point(Create, "api.envelope:success before 1", "all is done; nobody was told"),
+    Point(RunCoprocess, "core.silence:Silence.open after 1", "a silent range that no coprocess has"),
+    Point(RunCoprocess, "runtime.record:Record.write after 1", "the same, and memory that nobody else holds"),
+    Point(RunCoprocess, "keeper.link:Link._send after 1", "a coprocess that the keeper is asked to start; nobody reads the answer"),
+    Point(RunCoprocess, "keeper.client:KeeperClient.spawn after 1", "it runs; its record says that it starts"),
+    Point(RunCoprocess, "runtime.record:Record.write after 2", "it runs, its record says so, and it was fed nothing"),
+    Point(RunCoprocess, "runtime.feed:Feed.connect after 1", "it was fed what there was"),
+    Point(Print, "os:splice after 1", "a chunk in the intake's pipe, not promised"),
+    Point(Print, "core.ring:Ring.promise after 1", "a chunk in the intake's pipe, promised"),
+    Point(Print, "os:splice after 2", "a chunk in the log, not kept"),
+    Point(Print, "core.ring:Ring.keep before 3", "the same"),
+    Point(Print, "core.ring:Ring.keep after 3", "a chunk kept, that nobody was fed"),
+    Point(Print, "core.ring:FeedPosition.promise after 1", "a promise to a reader, its private pipe empty"),
+    Point(Print, "core.ring:FeedPosition.keep before 1", "a chunk in a reader's private pipe, not counted as his"),
+    Point(Print, "core.ring:FeedPosition.keep after 1", "a chunk in a reader's private pipe"),
+    Point(Print, "runtime.feed:Feed._move after 1", "the coprocess has a chunk, the observer does not"),
+    Point(Print, "runtime.feed:Feed._move after 6", "both have it"),
+    Point(Type, "runtime.typing:Typing.type before 1", "nothing"),
+    Point(Type, "runtime.record:Record.write after 1", "a key whose bytes were not accepted"),
+    Point(Type, "runtime.ring_file:RingFile.write before 1", "the same"),
+    Point(Type, "core.ring:Ring.append before 1", "bytes in the ring, not accepted"),
+    Point(Type, "core.ring:Ring.append after 1", "accepted; nothing typed"),
+    Point(Type, "core.ring:FeedPosition.promise after 1", "a promise to the terminal, the private pipe empty"),
+    Point(Type, "core.ring:FeedPosition.keep before 1", "bytes in the private pipe, not counted as the terminal's"),
+    Point(Type, "core.ring:FeedPosition.keep after 2", "a part typed, a part in the private pipe"),
+    Point(Type, "api.envelope:success before 1", "all is typed; nobody was told"),
+    Point(TypeByCoprocess, "runtime.coprocess_state:CoprocessState.begin_typing after 1", "a chunk about to be moved"),
+    Point(TypeByCoprocess, "os:splice after 1", "a chunk in the intake's pipe"),
+    Point(TypeByCoprocess, "core.ring:Ring.keep before 1", "a chunk in the input ring, not kept"),
+    Point(TypeByCoprocess, "runtime.coprocess_state:CoprocessState.count_typed before 1", "a chunk accepted, not counted as typed"),
+    Point(TypeByCoprocess, "runtime.coprocess_state:CoprocessState.count_typed after 3", "three are counted"),
+    Point(TypeByCoprocess, "core.ring:Ring.keep after 2", "a chunk of stdout and one of stderr kept"),
+    Point(Exit, "runtime.session:Session.on_exit before 1", "a job that has ended, and output in the terminal"),
+    Point(Exit, "runtime.pump:Pump.drain after 1", "the same, its status seen"),
+    Point(Exit, "runtime.record:Record.write before 1", "all output in the log; the record says that it runs"),
+    Point(Exit, "runtime.record:Record.write after 1", "the record says that it has exited, not that all output is there"),
+    Point(Exit, "runtime.record:Record.write after 2", "the record says all; the terminal is still held"),
+    Point(Exit, "runtime.session:Session._hang_up after 1", "the keeper alone holds the terminal"),
+    Point(Exit, "keeper.client:KeeperClient.drop after 1", "the terminal is gone; the job's pid is still taken"),
+    Point(Exit, "keeper.client:KeeperClient.reap after 1", "the job is gone; its coprocess waits for the end of its input"),
+    Point(Exit, "runtime.coprocess:Coprocess._note_consumed after 1", "all is delivered, and noted in memory alone"),
+    Point(Exit, "runtime.streams:Streams.close_stdin after 1", "the keeper alone holds the coprocess's stdin"),
+    Point(Exit, "keeper.client:KeeperClient.drop after 2", "the coprocess has its end of file"),
+    Point(Exit, "runtime.coprocess:Coprocess.on_exit before 1", "it has ended; nobody has noted how"),
+    Point(Exit, "core.silence:Silence.close after 1", "silence is closed; the record says that it runs"),
+    Point(Exit, "runtime.record:Record.write after 4", "the record says that it has ended; its pipes and its pid are still held"),
+    Point(Exit, "keeper.client:KeeperClient.reap after 2", "all is done"),
+    Point(Stop, "runtime.record:Record.write after 1", "a coprocess that is to be ended"),
+    Point(Stop, "keeper.client:KeeperClient.signal after 1", "it was asked to end"),
+    Point(Stop, "core.silence:Silence.close after 1", "silence is closed; the record says that it runs"),
+    Point(Stop, "runtime.record:Record.write after 2", "the record says that it has ended; the rest of its group lives"),
+    Point(Stop, "keeper.client:KeeperClient.drop after 1", "its pipes are gone"),
+    Point(Stop, "keeper.client:KeeperClient.reap after 1", "all is done; nobody was told"),
+    Point(Close, "keeper.client:KeeperClient.signal after 1", "a job that was hung up"),
+    Point(Close, "runtime.session:Session.forget before 1", "all has ended; nothing is dropped"),
+    Point(Close, "runtime.session_state:SessionState.close after 1", "this daemon has let go of the session's memory"),
+    Point(Close, "keeper.client:KeeperClient.drop after 4", "the keeper has let go of a part"),
+    Point(Close, "keeper.client:KeeperClient.drop after 5", "the keeper has let go of all"),
+    Point(Resize, "platform.terminal:resize after 1", "the terminal has a size, the record another"),
+    Point(Resize, "runtime.record:Record.write after 1", "both have the new one"),
+    Point(Rename, "runtime.record:Record.write before 1", "a name in memory alone"),
+    Point(Rename, "runtime.record:Record.write after 1", "the new name; the keeper's register has the old one"),
+    Point(Restart, "api.listener:Listener.close before 1", "all; calls in progress"),
+    Point(Restart, "keeper.client:KeeperClient.close before 1", "all; no connection"),
+    Point(Restart, "api.claim:Claim.release after 1", "all; nobody has the lock"),
+    Point(Recover, "api.claim:claim_socket after 1", "all as it was: nothing has been touched"),
+    Point(Recover, "runtime.session_state:SessionState.open after 1", "the same"),
+    Point(Recover, "runtime.intake:Intake.recover before 1", "the same"),
+    Point(Recover, "core.ring:Ring.recover after 1", "a promise for what the intake's pipe holds"),
+    Point(Recover, "runtime.intake:Intake.recover after 1", "the movement of before is complete"),
+    Point(Recover, "runtime.session:Session.resume after 1", "the session goes on, its coprocesses do not"),
+    Point(Recover, "runtime.sessions:Sessions.recover after 1", "all goes on; nobody is served"),
+    Point(Recover, "api.listener:Listener.start after 1", "clients are served; the keeper was not told"),
+]
+
+
+@pytest.fixture(scope="module")
+def daemon() -> Iterator[Live]:
+    with live(environment(), drain_quiet_s=0.05, stdout_settle_s=0.1, close_grace_s=0.5) as started:
+        yield started
+
+
+@pytest.fixture(autouse=True)
+def none_left(daemon: Live) -> Iterator[None]:
+    """A test that fails leaves no fault and no session to the next."""
+    yield
+    daemon.client.close()
+    daemon.subscribe()
+    Path(daemon.directory, "fault").unlink(missing_ok=True)
+    if daemon.call("session.list"):
+        os.kill(daemon.pids()[0], signal.SIGKILL)
+        daemon.client.close()
+        daemon.subscribe()
+        for session in daemon.call("session.list"):
+            daemon.call("session.close", session=session["id"], grace_s=0)
+
+
+@pytest.fixture(scope="module")
+def nothing(daemon: Live) -> dict[str, Any]:
+    """What remains when there is no session."""
+    daemon.call("session.close", session=daemon.create("true", coprocess={"command": "cat"}))
+    daemon.restart()
+    return remains(daemon)
+
+
+@pytest.mark.parametrize("point", POINTS, ids=str)
+def test_a_crash_leaves_the_whole_or_nothing(daemon: Live, nothing: dict[str, Any], tmp_path: Path, point: Point) -> None:
+    journey = point.journey(daemon, tmp_path / "j")
+    journey.prepare()
+    pid = daemon.pids()[0]
+    module = point.where if point.where.startswith("os:") else f"coprocd.{point.where}"
+    if isinstance(journey, Recover):
+        journey.pid = pid
+        give(daemon, f"daemon KILL {module}")
+    else:
+        give(daemon, f"daemon KILL {module}", pid)
+    journey.act()
+    await_true(
+        lambda: not lives(pid) and not Path(daemon.directory, "fault").exists(),
+        f"the daemon did not come to {point}, where there is {point.left}",
+    )
+    daemon.client.close()
+    daemon.subscribe()
+    journey.check()
+    journey.close()
+    daemon.client.close()
+    daemon.subscribe()
+    await_remains(daemon, nothing)

@@ -1,0 +1,162 @@
+"""Numbered bytes: a stream in which the place of every byte is known, what prints and types it, and what counts losses in it.
+
+Record n is 1024 bytes: its number, and a filler that runs through the 128 values below 0x80. A stream can also be sent
+`high`, with the top bit of every byte set: so two of them can be typed into one terminal and told apart again.
+
+Run as a program it is a job or a coprocess (standard library only, since it also runs outside of the tests):
+
+    print REPORT      a job: prints records until it is sent a byte
+    check REPORT      a coprocess or an observer: checks its stdin to the end of file
+    collect REPORT    a job: checks the two streams typed into it, until both have ended (END), or it is quiet after SIGTERM
+    type GATE         a coprocess: types records, and counts them on stderr, until the file GATE is there
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import select
+import signal
+import sys
+import tty
+from pathlib import Path
+from typing import Any
+
+RECORD_BYTES = 1024
+_FILLER = (bytes(range(128)) * 8)[: RECORD_BYTES - 16]
+_HEAD = re.compile(rb"(\d{15}):")
+_LOW = bytes(range(128))
+_HIGH = bytes(range(128, 256))
+_RAISED = bytes.maketrans(_LOW, _HIGH)
+_LOWERED = bytes.maketrans(_HIGH, _LOW)
+
+END = b"\x7f" * 16
+"""Ends a stream that is typed; no record holds it."""
+
+PROGRAM = [sys.executable, os.path.abspath(__file__)]
+
+
+def content(offset: int, size: int) -> bytes:
+    """The `size` bytes of the stream at `offset`."""
+    first, skipped = divmod(offset, RECORD_BYTES)
+    last = (offset + size - 1) // RECORD_BYTES
+    return b"".join(b"%015d:%b" % (number, _FILLER) for number in range(first, last + 1))[skipped : skipped + size]
+
+
+def raised(data: bytes) -> bytes:
+    """`data` as it is sent high."""
+    return data.translate(_RAISED)
+
+
+class Check:
+    """Takes a stream in pieces and tells what is missing in it and what came twice."""
+
+    def __init__(self, offset: int = 0) -> None:
+        self.offset = offset
+        """Where in the stream the next byte should be from."""
+        self.bytes = 0
+        self.lost = 0
+        self.repeated = 0
+        self.digest = hashlib.sha256()
+        self._unplaced = b""
+
+    def feed(self, data: bytes) -> None:
+        self.bytes += len(data)
+        self.digest.update(data)
+        if not self._unplaced and data == content(self.offset, len(data)):
+            self.offset += len(data)
+        elif data:
+            self._place(self._unplaced + data)
+
+    def skip(self, size: int) -> None:
+        """`size` bytes are known to be gone, and do not count."""
+        self.offset += size
+
+    def _place(self, data: bytes) -> None:
+        """Goes on behind a fault: at the first record that can be told by its number."""
+        same = next(
+            (at for at in range(0, len(data), 16) if data[at : at + 16] != content(self.offset + at, len(data[at : at + 16]))), None
+        )
+        if same is None:
+            self._unplaced, self.offset = b"", self.offset + len(data)
+            return
+        head = _HEAD.search(data, same)
+        if head is None:
+            self._unplaced = data
+            return
+        found, expected = int(head[1]) * RECORD_BYTES, self.offset + head.start()
+        self.lost += max(0, found - expected)
+        self.repeated += max(0, expected - found)
+        self._unplaced, self.offset = b"", found
+        rest = data[head.start() :]
+        if rest == content(found, len(rest)):
+            self.offset += len(rest)
+        else:
+            self._place(rest)
+
+    def report(self) -> dict[str, Any]:
+        return {
+            "bytes": self.bytes,
+            "sha256": self.digest.hexdigest(),
+            "lost": self.lost,
+            "repeated": self.repeated,
+            "whole": not self._unplaced,
+        }
+
+
+def _print(report: Path) -> None:
+    tty.setraw(0)
+    digest, offset = hashlib.sha256(), 0
+    while not select.select([0], [], [], 0)[0]:
+        data = content(offset, 64 * RECORD_BYTES)
+        digest.update(data)
+        offset += len(data)
+        while data:
+            data = data[os.write(1, data) :]
+    report.write_text(json.dumps({"bytes": offset, "sha256": digest.hexdigest()}))
+
+
+def _check(report: Path) -> None:
+    check = Check()
+    while data := os.read(0, 1 << 20):
+        check.feed(data)
+    report.write_text(json.dumps(check.report()))
+
+
+def _collect(report: Path) -> None:
+    tty.setraw(0)
+    streams = {"low": Check(), "high": Check()}
+    tails = dict.fromkeys(streams, b"")
+    told: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: told.append(number))
+    os.write(1, b"ready\n")
+    while not all(tail == END for tail in tails.values()):
+        if not select.select([0], [], [], 0.2)[0]:
+            if told:
+                break
+            continue
+        data = os.read(0, 1 << 16)
+        for name, part in (("low", data.translate(None, _HIGH)), ("high", data.translate(_LOWERED, _LOW))):
+            part = tails[name] + part
+            # What may be the end is held back until it is known to be.
+            held = next(size for size in range(len(END), -1, -1) if part.endswith(END[:size]))
+            tails[name] = part[len(part) - held :]
+            streams[name].feed(part[: len(part) - held])
+    report.write_text(json.dumps({name: check.report() for name, check in streams.items()}))
+
+
+def _type(gate: Path) -> None:
+    number = 0
+    while not gate.exists():
+        data = content(number * RECORD_BYTES, 4 * RECORD_BYTES)
+        while data:
+            data = data[os.write(1, data) :]
+        number += 4
+        os.write(2, b"%015d\n" % number)
+    os.write(1, END)
+
+
+if __name__ == "__main__":
+    {"print": _print, "check": _check, "collect": _collect, "type": _type}[sys.argv[1]](Path(sys.argv[2]))

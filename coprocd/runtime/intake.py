@@ -55,7 +55,7 @@ class Intake:
             try:
                 self._store(into, ring.end, size)
             except OSError:  # no memory for the ring's pages: what is on its way must not come out in another ring
-                os.read(self.pipe[0], pipes.CHUNK_BYTES)
+                self._throw_away()
                 ring.withdraw()
                 raise
             ring.keep()
@@ -64,15 +64,20 @@ class Intake:
     def recover(self, rings: Iterable[RingFile]) -> RingFile | None:
         """Completes the movement in which the last daemon was killed; the ring that got bytes, or None.
 
-        Every ring that lives must be among `rings`. Bytes of one that is gone are thrown away with it.
+        Every ring that lives must be among `rings`. Bytes of one that is gone are thrown away with it, and those for which
+        there is no memory are lost as in `move`: the sessions must be served all the same.
         """
         left = pipes.unread(self.pipe[0])
         owner = next((ring for ring in rings if ring.id == self._slots[_OWNER]), None)
         if owner is None:
-            if left:
-                os.read(self.pipe[0], left)
+            self._throw_away()
             return None
-        self._store(owner, owner.ring.recover(left), left)
+        try:
+            self._store(owner, owner.ring.recover(left), left)
+        except OSError:
+            self._throw_away()
+            owner.ring.withdraw()
+            return None
         owner.ring.keep()
         return owner if left else None
 
@@ -80,6 +85,11 @@ class Intake:
         for fd in self.pipe:
             os.close(fd)
         self.segment.close()
+
+    def _throw_away(self) -> None:
+        """Empties the private pipe."""
+        if left := pipes.unread(self.pipe[0]):
+            os.read(self.pipe[0], left)
 
     def _store(self, into: RingFile, offset: int, size: int) -> None:
         for position, length in into.ring.segments(offset, size):

@@ -417,6 +417,22 @@ def test_bytes_that_a_ring_cannot_take_never_come_out_of_another_ring(stack: con
     assert b"secret" not in other.read(0, other.ring.end)
 
 
+@needs_splice
+def test_bytes_that_a_ring_cannot_take_do_not_keep_the_next_daemon_from_its_sessions(stack: contextlib.ExitStack) -> None:
+    segment, into = make_ring(stack)
+    intake = make_intake(stack)
+    source, writer = make_pipe(stack)
+    os.write(writer, b"kept")
+    intake.move(source, into, 100)
+    os.write(intake.pipe[1], b"on its way")
+    read_only = os.open(f"/dev/fd/{segment.fd}", os.O_RDONLY)
+    stack.callback(os.close, read_only)
+    assert intake.recover([RingFile(read_only, into.ring, into.id)]) is None
+    os.write(writer, b" and more")
+    intake.move(source, into, 100)
+    assert into.read(0, into.ring.end) == b"kept and more"
+
+
 # -- feed -----------------------------------------------------------------------------------------------------------
 
 

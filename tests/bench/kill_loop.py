@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Kills the daemon KILLS times (default 300) under the load of `support.ordeal`, at instants that SEED decides.
 
-    python tests/bench/kill_loop.py [--kills KILLS] [--seed SEED] [--naive]
+    python tests/bench/kill_loop.py [--kills KILLS] [--seed SEED] [--sessions SESSIONS] [--naive]
 
+SESSIONS more are there and do nothing: so it shows how long a daemon takes to recover many.
 With --naive bytes pass through the daemon's memory (read, then store), as they do where there is no splice(2): it must be seen to lose.
 Prints, of each stream, its bytes and those lost and repeated, and how long the daemon took to answer again. Exit status 1: not all is whole.
 """
@@ -18,19 +19,22 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from support.faulty import environment
 from support.live import live
-from support.ordeal import Flood, Ordeal, Still, Typed, seed
+from support.ordeal import Ordeal, Part, seed
+from support.ordeal_parts import Crowd, Flood, Still, Typed
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=300)
     parser.add_argument("--seed", type=int, default=seed())
+    parser.add_argument("--sessions", type=int, default=0)
     parser.add_argument("--naive", action="store_true")
     args = parser.parse_args()
     print(f"{args.kills} kills, seed {args.seed}{', naive' if args.naive else ''}", flush=True)
     begun = time.monotonic()
     with live(environment(COPROCD_WITHOUT="pipes" if args.naive else "")) as daemon:
-        ordeal = Ordeal(daemon, args.kills, args.seed, [Flood(), Typed(), Still()])
+        parts: list[Part] = [Flood(), Typed(), Still()]
+        ordeal = Ordeal(daemon, args.kills, args.seed, [*parts, Crowd(args.sessions)] if args.sessions else parts)
         tallies = ordeal.run()
     for tally in tallies:
         print(

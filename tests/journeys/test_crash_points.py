@@ -30,7 +30,7 @@ from support.crash_journeys import (
     TypeByCoprocess,
 )
 from support.faulty import await_remains, await_true, environment, give, remains
-from support.live import Live, live, lives
+from support.live import RAW_CAT, Live, live, lives
 
 
 @dataclass(frozen=True)
@@ -131,25 +131,28 @@ POINTS = [
 ]
 
 
+IN_KEEPER = [
+    Point(Create, "keeper.spawn:on_pty before 1", "nothing"),
+    Point(Create, "keeper.spawn:on_pty after 1", "a job that stands in the register and that nobody holds"),
+    Point(Create, "keeper.holdings:Holdings.started before 1", "the same, its memory held"),
+    Point(Create, "keeper.holdings:Holdings.started after 1", "a job, held by nobody else"),
+    Point(Create, "keeper.process:Keeper.send before 1", "the same; the daemon does not know it"),
+    Point(Create, "keeper.process:Keeper.send after 1", "the daemon has it, perhaps"),
+    Point(Create, "keeper.spawn:on_pipes before 1", "a session without the coprocess that was to see its first byte"),
+    Point(Create, "keeper.spawn:on_pipes after 1", "the same, and a coprocess that nobody holds"),
+    Point(Stop, "keeper.holdings:Holdings.signal after 1", "a coprocess that was asked to end; the daemon does not know it"),
+    Point(Stop, "keeper.holdings:Holdings.drop after 1", "its pipes are closed here"),
+    Point(Stop, "keeper.holdings:Holdings.reap after 1", "its pid is free; the daemon does not know it"),
+    Point(Close, "keeper.holdings:Holdings.signal after 1", "a job that was hung up; the daemon does not know it"),
+    Point(Close, "keeper.holdings:Holdings.drop before 1", "a job that has ended, all held"),
+    Point(Close, "keeper.holdings:Holdings.drop after 4", "a part is dropped; the daemon does not know it"),
+]
+
+
 @pytest.fixture(scope="module")
 def daemon() -> Iterator[Live]:
     with live(environment(), drain_quiet_s=0.05, stdout_settle_s=0.1, close_grace_s=0.5) as started:
         yield started
-
-
-@pytest.fixture(autouse=True)
-def none_left(daemon: Live) -> Iterator[None]:
-    """A test that fails leaves no fault and no session to the next."""
-    yield
-    daemon.client.close()
-    daemon.subscribe()
-    Path(daemon.directory, "fault").unlink(missing_ok=True)
-    if daemon.call("session.list"):
-        os.kill(daemon.pids()[0], signal.SIGKILL)
-        daemon.client.close()
-        daemon.subscribe()
-        for session in daemon.call("session.list"):
-            daemon.call("session.close", session=session["id"], grace_s=0)
 
 
 @pytest.fixture(scope="module")
@@ -160,26 +163,91 @@ def nothing(daemon: Live) -> dict[str, Any]:
     return remains(daemon)
 
 
-@pytest.mark.parametrize("point", POINTS, ids=str)
-def test_a_crash_leaves_the_whole_or_nothing(daemon: Live, nothing: dict[str, Any], tmp_path: Path, point: Point) -> None:
-    journey = point.journey(daemon, tmp_path / "j")
-    journey.prepare()
-    pid = daemon.pids()[0]
+@pytest.fixture(scope="module")
+def bereft() -> Iterator[Live]:
+    """A daemon whose first keeper is gone."""
+    with live(environment(), drain_quiet_s=0.05, stdout_settle_s=0.1, close_grace_s=0.5) as started:
+        kill_keeper(started)
+        yield started
+
+
+@pytest.fixture(scope="module")
+def nothing_bereft(bereft: Live) -> dict[str, Any]:
+    bereft.call("session.close", session=bereft.create("true", coprocess={"command": "cat"}))
+    reconnect(bereft)
+    return remains(bereft)
+
+
+def kill_keeper(daemon: Live) -> None:
+    """Kills the keeper, and waits until another has taken over."""
+    keeper = daemon.pids()[1]
+    os.kill(keeper, signal.SIGKILL)
+    await_true(lambda: daemon.pids()[1] != keeper, "no other keeper has come")
+
+
+def reconnect(daemon: Live) -> None:
+    """Leaves one connection, that of the test."""
+    daemon.client.close()
+    daemon.subscribe()
+
+
+def crash(point: Point, daemon: Live, place: Path, process: str, pid: int) -> None:
+    """Lets `process`, whose pid is `pid`, crash at the point, and checks what its journey finds afterwards."""
+    journey = point.journey(daemon, place / "j")
     module = point.where if point.where.startswith("os:") else f"coprocd.{point.where}"
-    if isinstance(journey, Recover):
-        journey.pid = pid
-        give(daemon, f"daemon KILL {module}")
-    else:
-        give(daemon, f"daemon KILL {module}", pid)
-    journey.act()
-    await_true(
-        lambda: not lives(pid) and not Path(daemon.directory, "fault").exists(),
-        f"the daemon did not come to {point}, where there is {point.left}",
-    )
+    try:
+        journey.prepare()
+        give(daemon, f"{process} KILL {module}", pid if not isinstance(journey, Recover) else None)
+        journey.act()
+        await_true(
+            lambda: not lives(pid) and not Path(daemon.directory, "fault").exists(),
+            f"the {process} did not come to {point}, where there is {point.left}",
+        )
+        reconnect(daemon)
+        await_true(lambda: lives(daemon.pids()[1]), "there is no keeper")
+        journey.check()
+    except BaseException:  # no fault is left to the next test
+        Path(daemon.directory, "fault").unlink(missing_ok=True)
+        if process == "daemon":
+            os.kill(daemon.pids()[0], signal.SIGKILL)
+        raise
+    finally:
+        reconnect(daemon)
+        journey.close()
+    reconnect(daemon)
+
+
+@pytest.mark.parametrize("point", POINTS, ids=str)
+def test_a_crash_of_the_daemon_leaves_the_whole_or_nothing(daemon: Live, nothing: dict[str, Any], tmp_path: Path, point: Point) -> None:
+    crash(point, daemon, tmp_path, "daemon", daemon.pids()[0])
+    await_remains(daemon, nothing)
+
+
+@pytest.mark.parametrize("point", IN_KEEPER, ids=str)
+def test_a_crash_of_the_keeper_leaves_the_whole_or_nothing(
+    bereft: Live, nothing_bereft: dict[str, Any], tmp_path: Path, point: Point
+) -> None:
+    crash(point, bereft, tmp_path, "keeper", bereft.pids()[1])
+    await_remains(bereft, nothing_bereft)
+
+
+@pytest.mark.parametrize(
+    "where", ["keeper.client:KeeperClient.drop after 1", "keeper.client:KeeperClient.retire after 1", "api.claim:Claim.release before 1"]
+)
+def test_a_daemon_killed_while_it_is_stopped_leaves_its_sessions_to_the_next(daemon: Live, nothing: dict[str, Any], where: str) -> None:
+    session = daemon.create(shell=RAW_CAT)
+    daemon.output(session, b"ready\n")
+    before, pid = daemon.call("session.get", session=session), daemon.pids()[0]
+    give(daemon, f"daemon KILL coprocd.{where}", pid)
+    daemon.client.send("daemon.shutdown")
+    await_true(lambda: not lives(pid), f"the daemon did not come to {where}")
     daemon.client.close()
+    daemon.command("daemon", "start")
     daemon.subscribe()
-    journey.check()
-    journey.close()
-    daemon.client.close()
-    daemon.subscribe()
+    after = daemon.call("session.get", session=session)
+    assert [after[name] for name in ("pid", "state", "epoch")] == [before[name] for name in ("pid", "state", "epoch")]
+    daemon.call("session.send_text", session=session, text="here")
+    daemon.output(session, b"here")
+    daemon.call("session.close", session=session)
+    reconnect(daemon)
     await_remains(daemon, nothing)

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.faulty import await_true, environment, give
+from support.faulty import await_remains, await_true, environment, give, remains
 from support.live import Live, live, lives
-from support.ordeal import Flood, Ordeal, Still, Typed, children, is_daemon, seed
+from support.ordeal import Ordeal, children, is_daemon, seed
+from support.ordeal_parts import Flood, Still, Typed
 from support.stubborn import Stubborn
 
 KILLS = int(os.environ.get("COPROCD_KILLS", "300"))
@@ -41,9 +42,13 @@ def test_nothing_is_lost_and_nothing_comes_twice_though_the_daemon_is_killed_300
     """
     begun = seed()
     print(f"COPROCD_SEED={begun} repeats these instants")
+    nothing = remains(daemon)
     tallies = Ordeal(daemon, KILLS, begun, [Flood(), Typed(), Still()]).run()
     assert all(tally.whole for tally in tallies), tallies
     assert all(tally.bytes for tally in tallies)
+    for session in daemon.call("session.list"):
+        daemon.call("session.close", session=session["id"], grace_s=0)
+    await_remains(daemon, nothing)
 
 
 def test_100_sessions_are_there_again_with_all_they_had(daemon: Live) -> None:

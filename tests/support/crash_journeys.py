@@ -67,16 +67,22 @@ class Create(Journey):
         self.daemon.client.send("session.create", **self.ASKED)
 
     def check(self) -> None:
-        before = self.client.call("session.list")
-        for session in before:
-            self.whole(session)
-        created = self.client.call("session.create", **self.ASKED)
+        created = self.create()
         self.whole(created)
-        assert [session["id"] for session in before] in ([], [created["id"]])
+        assert [session["id"] for session in self.client.call("session.list")] == [created["id"]]
         daemon, keeper = self.daemon.pids()
         ours = {daemon, keeper, created["pid"], created["coprocess"]["pid"]}
         orphans = [pid for pid in processes(self.daemon) - ours if os.getsid(pid) not in ours]
         assert not orphans
+
+    def create(self) -> dict[str, Any]:
+        """Asks again; where the first call is still in progress, and the keeper was killed in it, both are told so."""
+        try:
+            created: dict[str, Any] = self.client.call("session.create", **self.ASKED)
+        except RpcError as error:
+            assert error.code == "spawn_failed" and "try again" in str(error)
+            created = self.client.call("session.create", **self.ASKED)
+        return created
 
     def whole(self, session: dict[str, Any]) -> None:
         assert (session["name"], session["rows"], session["state"]) == ("made", 30, "running") and lives(session["pid"])
@@ -271,8 +277,6 @@ class Restart(Print):
 class Recover(Print):
     """A daemon that was killed is followed by one that is killed while it takes over."""
 
-    pid = 0
-
     def prepare(self) -> None:
         super().prepare()
         self.deaths = self.daemon.log().count("ended with signal 9")
@@ -286,4 +290,4 @@ class Recover(Print):
         while self.get()["output_offset"] < 1 << 18:
             pass
         self.client.close()
-        os.kill(self.pid, signal.SIGKILL)
+        os.kill(self.daemon.pids()[0], signal.SIGKILL)

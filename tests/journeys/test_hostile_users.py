@@ -153,7 +153,8 @@ def test_200_sessions_at_once_leave_no_descriptor_no_process_and_no_zombie(daemo
     numbers = [daemon.client.send("session.close", session=s["id"], grace_s=0.2) for s in daemon.call("session.list")]
     for number in numbers:
         daemon.client.answer(number)
-    assert [descriptors(pid) for pid in pids] == before
+    # Before, a connection of an earlier test may still have been on its way out.
+    assert all(descriptors(pid) <= count for pid, count in zip(pids, before, strict=True))
     assert not any(os.path.exists(f"/proc/{pid}") for pid in spawned)
 
 

@@ -150,7 +150,7 @@ def test_the_next_daemon_is_started_by_the_next_keeper(daemon: Live) -> None:
     pid = daemon.pids()[0]
     daemon.client.close()
     os.kill(pid, signal.SIGKILL)
-    daemon._subscribe()
+    daemon.subscribe()
     daemon.call("session.send_text", session=session, text="hello")
     daemon.output(session, b"hello")
     assert daemon.pids()[0] != pid and daemon.pids()[1] == keeper

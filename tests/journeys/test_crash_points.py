@@ -92,7 +92,7 @@ POINTS = [
     Point(Exit, "runtime.record:Record.write before 1", "all output in the log; the record says that it runs"),
     Point(Exit, "runtime.record:Record.write after 1", "the record says that it has exited, not that all output is there"),
     Point(Exit, "runtime.record:Record.write after 2", "the record says all; the terminal is still held"),
-    Point(Exit, "runtime.session:Session._hang_up after 1", "the keeper alone holds the terminal"),
+    Point(Exit, "runtime.session:Session.hang_up after 1", "the keeper alone holds the terminal"),
     Point(Exit, "keeper.client:KeeperClient.drop after 1", "the terminal is gone; the job's pid is still taken"),
     Point(Exit, "keeper.client:KeeperClient.reap after 1", "the job is gone; its coprocess waits for the end of its input"),
     Point(Exit, "runtime.coprocess:Coprocess._note_consumed after 1", "all is delivered, and noted in memory alone"),

@@ -47,7 +47,7 @@ def test_sessions_wait_for_a_daemon_that_starts_again(installed: Path) -> None:
         assert failed.returncode == 1 and "exit status 3" in failed.stderr and "coprocd.log" in failed.stderr
         broken.write_text(good)
         daemon.command("daemon", "start")
-        daemon._subscribe()
+        daemon.subscribe()
         daemon.call("session.send_text", session=session, text="back")
         daemon.output(session, b"back")
         assert daemon.pids()[1] == keeper
@@ -68,7 +68,7 @@ def test_a_daemon_that_says_why_it_does_not_start_is_not_tried_again(installed: 
         assert log.read_text().count("ended with exit status 1") == 1 and "stall_timeout_s" in log.read_text()
         config.unlink()
         daemon.command("daemon", "start")
-        daemon._subscribe()
+        daemon.subscribe()
         assert daemon.call("session.get", session=session)["state"] == "running"
 
 
@@ -79,5 +79,5 @@ def test_daemons_that_were_ready_are_started_again_however_often_they_die(instal
             pid, _ = daemon.pids()
             daemon.client.close()
             os.kill(pid, signal.SIGKILL)
-            daemon._subscribe()
+            daemon.subscribe()
         assert daemon.call("session.get", session=session)["state"] == "running"

@@ -175,11 +175,6 @@ class Live:
         assert not lives(daemon) and not lives(keeper)
         shutil.rmtree(self.directory)
 
-    def log(self) -> str:
-        """What the daemon and the keeper have logged."""
-        with open(f"{self.directory}/s/coprocd/coprocd.log") as file:
-            return file.read()
-
     def subscribe(self) -> None:
         self.client = Client(self.socket)
         self.client.call("events.subscribe")

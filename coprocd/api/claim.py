@@ -14,7 +14,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from coprocd.platform import directories
+from coprocd.platform import directories, peer
 from coprocd.protocol import places
 from coprocd.protocol.errors import CoprocdError
 
@@ -38,8 +38,10 @@ class Claim:
         os.close(self._lock)
 
 
-def claim_socket(path: str, inherited: socket.socket | None = None, backlog: int = 4096) -> Claim:
-    """Binds and locks `path`, or takes `inherited`, a socket that listens already (the keeper's, or systemd's), once it is locked.
+def claim_socket(path: str, *inherited: socket.socket | None, backlog: int = 4096) -> Claim:
+    """Locks `path` and takes the first of `inherited` (systemd's, the keeper's) that clients reach there, else binds it.
+
+    Those that are not taken are closed.
 
     CoprocdError `name_taken` (data: pid) when a daemon runs there, `permission_denied` when the place is not ours alone or cannot be used.
     """
@@ -54,11 +56,13 @@ def claim_socket(path: str, inherited: socket.socket | None = None, backlog: int
         directories.make_private(os.path.dirname(path))
         lock = _lock(path)
     try:
-        if inherited is not None and _serves(inherited, path):
-            inherited.listen(backlog)
-            return Claim(path, inherited, lock)
-        _remove_stale(path)
-        return Claim(path, _bind(path, backlog), lock)
+        taken = next((given for given in inherited if given is not None and _serves(given, path, backlog)), None)
+        for given in inherited:
+            if given is not None and given is not taken:
+                given.close()
+        if taken is None:
+            _remove_stale(path)
+        return Claim(path, taken or _bind(path, backlog), lock)
     except BaseException:
         os.close(lock)
         raise
@@ -96,13 +100,27 @@ def _same_file(fd: int, path: str) -> bool:
         return False
 
 
-def _serves(inherited: socket.socket, path: str) -> bool:
-    """True when clients still reach `inherited`: its own path is there (it may be another's than ours, under systemd)."""
+def _serves(inherited: socket.socket, path: str, backlog: int) -> bool:
+    """Listens on `inherited`; True when clients reach it: its own path is there (it may be another's than ours, under systemd), and leads to it.
+
+    A path that was removed and bound again looks the same on both sockets. But a client is told whose process listened last
+    (SO_PEERCRED, unix(7)): since we just have, a probe that is told our pid has reached this one.
+    """
     if inherited.family != socket.AF_UNIX or not inherited.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
         raise CoprocdError("permission_denied", "the socket handed over is no listening Unix socket; start the daemon without it")
+    inherited.listen(backlog)
     own = inherited.getsockname() or path
+    if isinstance(own, bytes):
+        return True
     try:
-        return isinstance(own, bytes) or stat.S_ISSOCK(os.lstat(own).st_mode)
+        if not stat.S_ISSOCK(os.lstat(own).st_mode):
+            return False
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.setblocking(False)
+            refused = probe.connect_ex(own)
+            if refused:
+                return refused == errno.EAGAIN  # its backlog is full: somebody waits there
+            return peer.pid(probe) in (os.getpid(), None)
     except FileNotFoundError:
         return False
 

@@ -26,7 +26,7 @@ def uid(connection: socket.socket) -> int:
 
 
 def pid(connection: socket.socket) -> int | None:
-    """The pid of the peer when it connected; None where the system does not tell."""
+    """The pid of the peer: of whoever connected, or last called listen(2); None where the system does not tell."""
     if not AVAILABLE:
         return None
     return int(_UCRED.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))[0]) or None

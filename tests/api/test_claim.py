@@ -144,3 +144,35 @@ def test_a_socket_handed_over_that_does_not_listen_is_refused(directory: Path) -
     with socket.socket(socket.AF_UNIX) as deaf:
         assert "no listening Unix socket" in refusal(directory / "d.sock", deaf).message
     claim_socket(str(directory / "d.sock")).release(unlink=True)
+
+
+def test_of_two_sockets_handed_over_the_one_that_clients_reach_is_taken_whichever_comes_first(directory: Path) -> None:
+    """The service manager's, after it took the path from a daemon that ran without it, and what that one left with the keeper."""
+    for systemd_first in (True, False):
+        old = claim_socket(str(directory / "d.sock"))
+        keeper_s = socket.socket(fileno=os.dup(old.socket.fileno()))
+        old.release(unlink=True)
+        systemd_s = socket.socket(socket.AF_UNIX)
+        systemd_s.bind(old.path)
+        listen = f"import socket; socket.socket(fileno={systemd_s.fileno()}).listen()"
+        subprocess.run([sys.executable, "-c", listen], pass_fds=[systemd_s.fileno()], check=True)
+        claim = claim_socket(old.path, *((systemd_s, keeper_s) if systemd_first else (keeper_s, systemd_s)))
+        assert claim.socket is systemd_s and keeper_s.fileno() == -1
+        claim.release(unlink=True)
+
+
+def test_a_socket_whose_backlog_is_full_is_taken(directory: Path) -> None:
+    first = claim_socket(str(directory / "d.sock"), backlog=1)
+    handed_over = socket.socket(fileno=os.dup(first.socket.fileno()))
+    first.release(unlink=False)
+    clients = []
+    while True:
+        clients.append(socket.socket(socket.AF_UNIX))
+        clients[-1].setblocking(False)
+        if clients[-1].connect_ex(first.path):
+            break
+    claim = claim_socket(first.path, handed_over, backlog=1)
+    assert claim.socket is handed_over
+    claim.release(unlink=True)
+    for client in clients:
+        client.close()

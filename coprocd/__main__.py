@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import faulthandler
 import json
 import logging
 import os
@@ -12,7 +13,7 @@ from collections.abc import Callable
 
 from coprocd import __version__
 from coprocd.daemon import Daemon
-from coprocd.platform import descriptors
+from coprocd.platform import descriptors, service
 from coprocd.protocol import places
 from coprocd.protocol.errors import CoprocdError
 from coprocd.settings import Settings, load
@@ -33,6 +34,7 @@ def main() -> int:
     if args.check_config:
         return _check_config()
     logging.basicConfig(format="%(asctime)s %(name)s[%(process)d] %(levelname)s %(message)s", level=logging.INFO)
+    faulthandler.enable()  # what the watchdog ends says where it hung
     descriptors.raise_limit()
     if args.status_fd is not None:
         os.set_inheritable(args.status_fd, False)
@@ -44,12 +46,13 @@ def main() -> int:
 
     try:
         settings = load(places.config_path())
-        asyncio.run(_serve(settings, os.path.abspath(args.socket), lambda: tell("READY\n")))
+        retired = asyncio.run(_serve(settings, os.path.abspath(args.socket), lambda: tell("READY\n")))
     except (CoprocdError, OSError) as error:
         print(error, file=sys.stderr)
+        service.notify(f"STATUS=Did not start: {error}")
         tell(f"{error}\n")
         return 1
-    return 0
+    return service.RETIRED if retired and service.managed() else 0
 
 
 def _answer_can_take_over(found: str) -> int:
@@ -78,8 +81,11 @@ def _check_config() -> int:
     return 0
 
 
-async def _serve(settings: Settings, socket_path: str, on_ready: Callable[[], None]) -> None:
-    await Daemon(settings, socket_path).serve(on_ready)
+async def _serve(settings: Settings, socket_path: str, on_ready: Callable[[], None]) -> bool:
+    """Serves; whether the daemon was told not to come back."""
+    daemon = Daemon(settings, socket_path)
+    await daemon.serve(on_ready)
+    return daemon.retired
 
 
 if __name__ == "__main__":

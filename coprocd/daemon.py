@@ -18,8 +18,6 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import msgspec
-
 from coprocd import __version__
 from coprocd.api.claim import Claim, claim_socket
 from coprocd.api.limits import ApiLimits
@@ -30,7 +28,7 @@ from coprocd.core.event_log import EventLog
 from coprocd.installed import version
 from coprocd.keeper import wire
 from coprocd.keeper.client import Belonging, KeeperClient
-from coprocd.platform import memory, peer, pipes, processes
+from coprocd.platform import memory, peer, pipes, processes, service
 from coprocd.protocol import objects, places
 from coprocd.runtime import reserve
 from coprocd.runtime.context import Context
@@ -60,6 +58,7 @@ class Daemon:
         self._started = time.monotonic()
         self._ended = asyncio.Event()
         self._unlink = False
+        self._socket_is_given = False
 
     async def serve(self, on_ready: Callable[[], None]) -> None:
         """Serves until told to end; `on_ready` is called once calls are answered."""
@@ -71,7 +70,9 @@ class Daemon:
         own = self._own = holdings.pop(KEY, {})
         self._unclaimed = [Belonging(key, None, fds) for key, fds in holdings.items()]
         handed = own.pop("socket", None)
-        claim = claim_socket(self.socket_path, socket.socket(fileno=handed) if handed is not None else None)
+        given = service.listening()
+        claim = claim_socket(self.socket_path, *given, socket.socket(fileno=handed) if handed is not None else None)
+        self._socket_is_given = claim.socket in given
         await self._hold({"socket": claim.socket.fileno()})
         self.events = EventLog(
             epoch=secrets.token_hex(8),
@@ -93,8 +94,15 @@ class Daemon:
         await listener.start()
         log.info("coprocd %s serves %s with %d sessions", __version__, self.socket_path, len(self.sessions))
         on_ready()
+        service.notify("READY=1", f"STATUS=Serves {self.socket_path}; took over {len(self.sessions)} sessions")
+        service.keep_alive(loop)
         await self._ended.wait()
         await self._stop(listener, claim)
+
+    @property
+    def retired(self) -> bool:
+        """Whether it has ended, or is about to, and is not to be started again."""
+        return self._unlink
 
     def end(self) -> None:
         """Ends this daemon soon; sessions live on with the keeper."""
@@ -113,6 +121,8 @@ class Daemon:
         """Prepares an end that no other daemon follows; with `sessions` all of them end first. How many there are."""
         count = await self.sessions.close_all(self.settings.close_grace_s) if sessions else len(self.sessions)
         self._unlink = True
+        if sessions:
+            self.sessions.agents.remove()
         self._own.pop("socket")
         await self._keeper.drop(KEY, "socket")
         await self._keeper.retire(end=sessions)
@@ -123,6 +133,7 @@ class Daemon:
             pid=os.getpid(),
             keeper_pid=self._keeper.pid,
             screen_pid=None,
+            supervisor="systemd" if service.managed() else "keeper",
             version=__version__,
             python=platform.python_version(),
             protocol=PROTOCOL,
@@ -131,7 +142,7 @@ class Daemon:
             log=places.log_path(),
             sessions=len(self.sessions),
             coprocesses=sum(c.running for session in self.sessions for c in session.coprocesses),
-            limits=msgspec.to_builtins(self.settings),
+            limits=self.settings.limits(),
             platform={"memfd": memory.AVAILABLE, "splice": pipes.AVAILABLE, "peer_uid": peer.AVAILABLE, "proc": processes.AVAILABLE},
         )
 
@@ -154,9 +165,10 @@ class Daemon:
 
     async def _stop(self, listener: Listener, claim: Claim) -> None:
         log.info("ending with %d sessions", len(self.sessions))
+        service.notify("STOPPING=1")
         await listener.close()
         self._keeper.close()
-        claim.release(unlink=self._unlink)
+        claim.release(unlink=self._unlink and not self._socket_is_given)
 
     def _on_exited(self, key: str, job: dict[str, Any]) -> None:
         if self._exited_early is not None:

@@ -1,13 +1,13 @@
 """Settings: every limit with its unit and its reason, frozen once read.
 
-`[limits]` of config.toml holds any of them by name. A file that is broken is an error that says where.
+`[limits]` and `[sessions]` of config.toml hold any of theirs by name. A file that is broken is an error that says where.
 """
 
 from __future__ import annotations
 
 import os
 import tomllib
-from typing import Annotated
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
@@ -17,6 +17,25 @@ Positive = Annotated[float, msgspec.Meta(gt=0)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 RingBytes = Annotated[int, msgspec.Meta(ge=4096, le=1 << 30)]
 """A ring in memory: at least a page, at most what the log of a session may be."""
+
+
+Table = TypeVar("Table", bound=msgspec.Struct)
+
+
+class SessionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the jobs of sessions are run: `[sessions]`."""
+
+    scope: Literal["auto", "never", "always"] = "auto"
+    """Whether each session gets a transient scope of systemd's: `auto` where the user's systemd runs the daemon, `always` wherever it answers."""
+
+    memory_max: Annotated[int, msgspec.Meta(ge=1 << 20)] | None = None
+    """Memory of a session's scope, in bytes (MemoryMax=): past it the kernel ends a process of that session, and of no other."""
+
+    tasks_max: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    """Processes and threads of a session's scope (TasksMax=)."""
+
+    ssh_auth_link: bool = True
+    """Whether sessions get a link for SSH_AUTH_SOCK that follows the newest agent, in place of the agent of whoever made them."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -71,6 +90,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     events_bytes: Count = 8 << 20
     """… and their size: stderr of ended coprocesses is in them."""
 
+    sessions: SessionSettings = SessionSettings()
+
+    def limits(self) -> dict[str, Any]:
+        """`[limits]` alone, by name."""
+        return {name: value for name, value in msgspec.to_builtins(self).items() if name != "sessions"}
+
 
 def load(path: str) -> Settings:
     """The settings in config.toml at `path`, or the defaults when there is no file. `invalid_params` names file, fault and remedy."""
@@ -85,24 +110,30 @@ def load(path: str) -> Settings:
         raise _broken(path, "it is nested too deeply") from error
     except ValueError as error:  # no TOML, or no UTF-8
         raise _broken(path, str(error)) from error
-    if unknown := sorted(document.keys() - {"limits"}):
-        raise _broken(path, f"there is no table {unknown[0]!r}, settings stand in [limits]")
-    limits = document.get("limits", {})
-    if isinstance(limits, dict) and (unknown := sorted(limits.keys() - Settings.__struct_fields__)):
-        raise _broken(path, f"[limits] has no setting {unknown[0]!r}{_nearest(unknown[0])}")
+    if unknown := sorted(document.keys() - {"limits", "sessions"}):
+        raise _broken(path, f"there is no table {unknown[0]!r}, settings stand in [limits] and [sessions]")
+    limits = _table(path, document, "limits", Settings)
+    return msgspec.structs.replace(limits, sessions=_table(path, document, "sessions", SessionSettings))
+
+
+def _table(path: str, document: dict[str, Any], name: str, kind: type[Table]) -> Table:
+    """What stands in one table, the rest as shipped."""
+    found, known = document.get(name, {}), [field for field in kind.__struct_fields__ if field != "sessions"]
+    if isinstance(found, dict) and (unknown := sorted(found.keys() - set(known))):
+        raise _broken(path, f"[{name}] has no setting {unknown[0]!r}{_nearest(unknown[0], known)}")
     try:
-        return msgspec.convert(limits, Settings)
+        return msgspec.convert(found, kind)
     except msgspec.ValidationError as error:
-        raise _broken(path, f"in [limits]: {str(error).replace('`$.', '`')}") from error
+        raise _broken(path, f"in [{name}]: {str(error).replace('`$.', '`')}") from error
 
 
 def _broken(path: str, fault: str) -> CoprocdError:
     return CoprocdError("invalid_params", f"{os.path.abspath(path)}: {fault}; correct it, or move the file away for the defaults")
 
 
-def _nearest(name: str) -> str:
+def _nearest(name: str, known: list[str]) -> str:
     """The setting that was meant, perhaps."""
     from difflib import get_close_matches
 
-    near = get_close_matches(name, Settings.__struct_fields__, 1)
+    near = get_close_matches(name, known, 1)
     return f" (did you mean {near[0]!r}?)" if near else ""

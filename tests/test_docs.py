@@ -13,9 +13,10 @@ import pytest
 from coprocctl.arguments import command_parser
 from coprocctl.commands import module_name, rows
 
+from coprocd.protocol.environment import OUTER
 from coprocd.protocol.errors import ERRORS
 from coprocd.protocol.methods import EVENT_TYPES, METHODS
-from coprocd.settings import Settings
+from coprocd.settings import SessionSettings, Settings
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -42,13 +43,25 @@ def test_every_method_event_and_error_is_in_the_reference(name: str) -> None:
     assert f"`{name}`" in page("docs/rpc.md")
 
 
-@pytest.mark.parametrize("setting", msgspec.structs.fields(Settings), ids=lambda setting: setting.name)
+LIMITS = [field for field in msgspec.structs.fields(Settings) if field.name != "sessions"]
+SETTINGS = [*LIMITS, *msgspec.structs.fields(SessionSettings)]
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
 def test_every_setting_is_described_with_its_default(setting: msgspec.structs.FieldInfo) -> None:
-    assert f"| `{setting.name}` | {setting.default} | " in page("docs/settings.md")
+    default = str(setting.default).lower()
+    assert f"| `{setting.name}` | {default} | " in page("docs/settings.md")
+
+
+@pytest.mark.parametrize("name", sorted(OUTER))
+def test_every_variable_that_a_session_does_not_inherit_is_named(name: str) -> None:
+    families = (r"\bWATCHDOG_", r"\bLISTEN_", r"\bMEMORY_PRESSURE_", r"_DIRECTORY$")
+    shown = page("docs/environment.md")
+    assert f"`{name}`" in shown or any(re.search(family, name) for family in families)
 
 
 def test_no_setting_is_described_that_is_none() -> None:
-    assert re.findall(r"^\| `(\w+)` \| \S+ \| ", page("docs/settings.md"), re.M) == list(Settings.__struct_fields__)
+    assert re.findall(r"^\| `(\w+)` \| \S+ \| ", page("docs/settings.md"), re.M) == [setting.name for setting in SETTINGS]
 
 
 def quantity(text: str) -> float:
@@ -69,7 +82,7 @@ def test_defaults_are_the_same_in_words_and_on_every_page() -> None:
     assert [(name, text) for name, text in said if quantity(text) != defaults[name]] == []
 
 
-@pytest.mark.parametrize("setting", msgspec.structs.fields(Settings), ids=lambda setting: setting.name)
+@pytest.mark.parametrize("setting", LIMITS, ids=lambda setting: setting.name)
 def test_bounds_of_a_setting_are_those_of_the_code(setting: msgspec.structs.FieldInfo) -> None:
     (line,) = re.findall(rf"^\| `{setting.name}` .*$", page("docs/settings.md"), re.M)
     described = re.search(r"([\d,]+) to (\d+ [KMG]iB)", line)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from coprocd.protocol.errors import CoprocdError
-from coprocd.settings import Settings, load
+from coprocd.settings import SessionSettings, Settings, load
 
 # What stands in the file, and what is said of it.
 BROKEN = {
@@ -22,6 +22,10 @@ BROKEN = {
     "a value below its range": (b"[limits]\nstall_timeout_s = 0\n", "Expected `float` > 0.0 - at `stall_timeout_s`"),
     "a value above its range": (b"[limits]\nstderr_bytes = 1073741825\n", "Expected `int` <= 1073741824 - at `stderr_bytes`"),
     "no number": (b"[limits]\nstall_timeout_s = nan\n", "at `stall_timeout_s`"),
+    "a word that is none of those": (b"[sessions]\nscope = 'sometimes'\n", "in [sessions]: Invalid enum value 'sometimes' - at `scope`"),
+    "less memory than a job can run in": (b"[sessions]\nmemory_max = 5\n", "in [sessions]: Expected `int` >= 1048576 - at `memory_max`"),
+    "a setting of the other table": (b"[limits]\nscope = 'never'\n", "[limits] has no setting 'scope'"),
+    "a table in a table": (b"[limits.sessions]\nscope = 'never'\n", "[limits] has no setting 'sessions'"),
     "a value for the table": (b"limits = 5\n", "in [limits]: Expected `object`, got `int`"),
     "no TOML": (b"[limits\n", "at line 1"),
     "no UTF-8": (b"[limits]\n# caf\xe9\n", "utf-8"),
@@ -41,6 +45,16 @@ def test_without_a_file_all_is_as_shipped(config: Path) -> None:
 def test_what_the_file_does_not_name_is_as_shipped(config: Path) -> None:
     config.write_text("[limits]\nstall_timeout_s = 10\nended_sessions_most = 20\n")
     assert load(str(config)) == Settings(stall_timeout_s=10, ended_sessions_most=20)
+
+
+def test_each_table_sets_its_own(config: Path) -> None:
+    config.write_text(
+        "[limits]\nstall_timeout_s = 7\n[sessions]\nscope = 'never'\nmemory_max = 2000000000\ntasks_max = 9\nssh_auth_link = false\n"
+    )
+    found = load(str(config))
+    assert found.stall_timeout_s == 7
+    assert found.sessions == SessionSettings(scope="never", memory_max=2_000_000_000, tasks_max=9, ssh_auth_link=False)
+    assert "sessions" not in found.limits() and found.limits()["stall_timeout_s"] == 7
 
 
 @pytest.mark.parametrize(("content", "said"), BROKEN.values(), ids=BROKEN)

@@ -7,15 +7,7 @@ from __future__ import annotations
 
 import os
 
-# Of the terminal, multiplexer or service manager around this command.
-OUTER = frozenset(
-    (
-        *("TERM", "TERMCAP", "COLUMNS", "LINES", "TERM_PROGRAM", "TERM_PROGRAM_VERSION"),
-        *("TMUX", "TMUX_PANE", "STY", "WINDOW"),
-        *("COPROCD_SESSION", "COPROCD_SOCKET", "COPROCD_TTY"),
-        *("NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"),
-    )
-)
+from coprocd.protocol.environment import OUTER
 
 
 def inherited() -> dict[str, str]:

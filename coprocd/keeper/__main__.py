@@ -13,7 +13,7 @@ from coprocd.keeper import claim, renewal, wire
 from coprocd.keeper.process import Keeper
 from coprocd.keeper.register import Register
 from coprocd.keeper.supervisor import Supervisor
-from coprocd.platform import descriptors, directories
+from coprocd.platform import descriptors, directories, service
 from coprocd.protocol import places
 from coprocd.protocol.errors import CoprocdError
 
@@ -69,6 +69,7 @@ def _arguments() -> argparse.ArgumentParser:
 
 
 def _run(keeper: Keeper, path: str) -> int:
+    service.notify("READY=1")
     keeper.run()
     os.unlink(path)
     return 0

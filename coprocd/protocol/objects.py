@@ -306,6 +306,7 @@ class DaemonInfo(Struct, kw_only=True):
     pid: int
     keeper_pid: int
     screen_pid: int | None
+    supervisor: Literal["keeper", "systemd"]
     version: str
     python: str
     protocol: ProtocolRange

@@ -126,6 +126,7 @@ MEANINGS: dict[str, str] = {
     "Foreground.argv": "Its command line.",
     "keeper_pid": "The keeper's process id.",
     "screen_pid": "The screen worker's process id, or null.",
+    "supervisor": "Who starts the daemon again when it ends.",
     "version": "The version of coprocd.",
     "python": "The version of Python it runs on.",
     "protocol": "The versions of the protocol it speaks.",

@@ -41,6 +41,12 @@ def lock_path(socket: str) -> str:
     return f"{socket}.lock"
 
 
+def agent_path(socket: str) -> str:
+    """The link that sessions of the daemon at `socket` have for SSH_AUTH_SOCK."""
+    directory, name = os.path.split(socket)
+    return os.path.join(directory, "ssh-auth.sock" if name == SOCKET_NAME else f"{name}.ssh-auth")
+
+
 def config_path() -> str:
     """`$XDG_CONFIG_HOME/coprocd/config.toml`."""
     return os.path.join(_home("XDG_CONFIG_HOME", ".config"), "coprocd", "config.toml")

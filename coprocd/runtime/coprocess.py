@@ -25,7 +25,7 @@ from coprocd.platform import pipes, processes
 from coprocd.protocol.errors import CoprocdError
 from coprocd.protocol.objects import Coprocess as CoprocessObject
 from coprocd.protocol.objects import CoprocessSpec, EndReason
-from coprocd.runtime import launch
+from coprocd.runtime import launch, scope
 from coprocd.runtime.coprocess_state import STDERR_CHARACTERS, CoprocessRecord, CoprocessState
 from coprocd.runtime.feed import Feed
 from coprocd.runtime.ring_file import RingFile
@@ -124,7 +124,7 @@ class Coprocess:
             env = launch.overlay(session.job_environment() | {"COPROCD_TTY": session.record.tty}, spec.env)
             argv = list(spec.argv) if spec.argv is not None else launch.in_shell(spec.command or "")
             cwd = spec.cwd or session.current_directory()
-            argv = await launch.resolve(argv, env, cwd)
+            argv = scope.entering(session.context.settings.sessions, session.id, await launch.resolve(argv, env, cwd), join=True)
             self._state.save()
             self.record.pid, fds = await keeper.spawn(
                 self.key,

@@ -11,19 +11,17 @@ import os
 import pwd
 import shutil
 import threading
+from collections.abc import Callable
+from typing import TypeVar
 
+from coprocd.protocol.environment import OUTER
 from coprocd.protocol.errors import CoprocdError
 
 LOOKUP_TIMEOUT_S = 2.0
 
 DEFAULT_TERM = "xterm-256color"
 
-# What belongs to the terminal or the service that the daemon was started from, and would mislead a job in a session.
-OUTER = (
-    "TERM", "TERMCAP", "COLUMNS", "LINES", "TMUX", "TMUX_PANE", "STY", "WINDOW", "TERM_PROGRAM", "TERM_PROGRAM_VERSION",
-    "COPROCD_SESSION", "COPROCD_SOCKET", "COPROCD_TTY", "NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC",
-    "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "INVOCATION_ID", "JOURNAL_STREAM", "MAINPID", "OLDPWD",
-)  # fmt: skip
+Found = TypeVar("Found")
 
 
 def base_environment() -> dict[str, str]:
@@ -69,35 +67,44 @@ async def resolve(argv: list[str], env: dict[str, str], cwd: str) -> list[str]:
     """`argv` with the absolute path of its executable, for a job in the directory `cwd`; `spawn_failed` says what is missing."""
     if any("\0" in arg for arg in argv) or "\0" in cwd:
         raise CoprocdError("invalid_params", "no argument and no directory can hold NUL")
-    loop = asyncio.get_running_loop()
-    found: asyncio.Future[str] = loop.create_future()
-
-    def settle(result: str | CoprocdError) -> None:
-        if not found.done():
-            if isinstance(result, str):
-                found.set_result(result)
-            else:
-                found.set_exception(result)
-
-    def look_up() -> None:
-        try:
-            result: str | CoprocdError = _executable(argv[0], env, cwd)
-        except CoprocdError as error:
-            result = error
-        try:
-            loop.call_soon_threadsafe(settle, result)
-        except RuntimeError:
-            pass  # the loop has ended meanwhile
-
-    # Not the loop's executor: a thread that hangs in the file system must hold up neither the others nor our end.
-    threading.Thread(target=look_up, daemon=True).start()
     try:
-        async with asyncio.timeout(LOOKUP_TIMEOUT_S):
-            return [await found, *argv[1:]]
+        return [await aside(_executable, argv[0], env, cwd), *argv[1:]]
     except TimeoutError as error:
         raise CoprocdError(
             "spawn_failed", f"the file system of {cwd} or of {argv[0]} did not answer within {LOOKUP_TIMEOUT_S:g} s; nothing was started"
         ) from error
+
+
+async def aside(look_up: Callable[..., Found], *arguments: object) -> Found:
+    """What `look_up` returns or raises in a thread of its own; TimeoutError after LOOKUP_TIMEOUT_S, and then it may go on for ever.
+
+    Not the loop's executor: a thread that hangs in the file system must hold up neither the others nor our end.
+    """
+    loop = asyncio.get_running_loop()
+    found: asyncio.Future[Found] = loop.create_future()
+
+    def settle(result: Found | None, error: Exception | None) -> None:
+        if found.done():
+            return
+        if error is not None:
+            found.set_exception(error)
+        else:
+            found.set_result(result)  # type: ignore[arg-type]
+
+    def run() -> None:
+        result, failure = None, None
+        try:
+            result = look_up(*arguments)
+        except Exception as error:
+            failure = error
+        try:
+            loop.call_soon_threadsafe(settle, result, failure)
+        except RuntimeError:
+            pass  # the loop has ended meanwhile
+
+    threading.Thread(target=run, daemon=True).start()
+    async with asyncio.timeout(LOOKUP_TIMEOUT_S):
+        return await found
 
 
 def _executable(command: str, env: dict[str, str], cwd: str) -> str:

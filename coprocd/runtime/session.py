@@ -21,6 +21,7 @@ from coprocd.keeper.client import Belonging
 from coprocd.platform import pipes, processes, terminal
 from coprocd.protocol import objects
 from coprocd.protocol.errors import CoprocdError
+from coprocd.runtime import scope
 from coprocd.runtime.coprocess import Coprocess
 from coprocd.runtime.coprocesses import Coprocesses
 from coprocd.runtime.job_end import end_job, is_anothers
@@ -116,12 +117,13 @@ class Session:
             record.name,
             self.state.held(),
             kind="pty",
-            argv=argv,
+            argv=scope.entering(self.context.settings.sessions, self.id, argv),
             env=self.job_environment(),
             cwd=record.cwd,
             rows=record.rows,
             cols=record.cols,
         )
+        scope.look_later(self.context.settings.sessions, self.id, record.pid)
         self.master = fds["master"]
         os.set_blocking(self.master, False)
         record.tty = terminal.name(self.master)

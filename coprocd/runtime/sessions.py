@@ -10,9 +10,10 @@ import secrets
 import time
 from typing import Any
 
-from coprocd.protocol import objects
+from coprocd.protocol import objects, places
 from coprocd.protocol.errors import CoprocdError
 from coprocd.runtime import launch, reserve
+from coprocd.runtime.agent_link import AgentLink
 from coprocd.runtime.context import Context
 from coprocd.runtime.session import Session
 from coprocd.runtime.session_state import SessionRecord, SessionState
@@ -26,6 +27,7 @@ class Sessions:
 
     def __init__(self, context: Context) -> None:
         self.context = context
+        self.agents = AgentLink(places.agent_path(context.socket_path))
         self._sessions: dict[str, Session] = {}
         self._creating: dict[str, asyncio.Task[Session]] = {}
         self._closing: dict[str, asyncio.Task[objects.Session]] = {}
@@ -90,6 +92,8 @@ class Sessions:
             raise CoprocdError("invalid_params", "a session takes `argv` (run as it is) or `shell` (run by /bin/sh), not both")
         base = {} if params.clear_env else launch.base_environment()
         env = {"TERM": launch.DEFAULT_TERM} | launch.overlay(base, params.env)
+        if self.context.settings.sessions.ssh_auth_link:
+            env = await self.agents.choose(env, params.env.get("SSH_AUTH_SOCK"))
         argv = params.argv or (launch.in_shell(params.shell) if params.shell is not None else launch.login_shell(env))
         cwd = params.cwd if params.cwd is not None else launch.home()
         if params.name is not None:

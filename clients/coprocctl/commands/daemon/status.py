@@ -26,6 +26,7 @@ def run(args: argparse.Namespace) -> int:
         ("version", f"{info['version']}, python {info['python']}"),
         ("pid", str(info["pid"])),
         ("keeper", str(info["keeper_pid"])),
+        ("started by", info["supervisor"]),
         ("up", age(info["uptime_s"])),
         ("socket", info["socket"]),
         ("log", info["log"]),

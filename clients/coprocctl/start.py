@@ -1,7 +1,8 @@
 """Starting the daemon and waiting until it is ready; ending it.
 
 A start is a keeper: it starts the daemon, and writes `READY` and a newline to the pipe it was given when the daemon
-answers, or else the reason why it does not, and closes the pipe. Only `new`, `demo` and `daemon start` start one.
+answers, or else the reason why it does not, and closes the pipe. Only `new`, `demo` and `daemon start` start one. Where
+the units for systemd are installed, systemd is asked instead: a keeper of ours would be in the way of its.
 """
 
 from __future__ import annotations
@@ -35,8 +36,12 @@ def start(socket: str) -> None:
     """Starts keeper and daemon, and returns when the daemon answers at `socket`. Raises Failure with the reason if it does not."""
     import subprocess
 
+    from coprocctl import units
     from coprocctl.environment import inherited
 
+    if units.answer_for(socket):
+        units.start()
+        return
     read_end, write_end = os.pipe()
     log = open_log()
     try:
@@ -80,14 +85,21 @@ def open_log() -> int:
 
 def stop_all(connection: Connection) -> int:
     """Ends every session, the daemon and the keeper; returns, when all have ended, how many sessions there were."""
+    from coprocctl import units
+
     socket = connection.path
     info = connection.call("daemon.info")
+    by_systemd = info.get("supervisor") == "systemd" and units.answer_for(socket)
+    if by_systemd:
+        units.systemctl("stop", units.SOCKET)  # whoever connected to see whether all has ended would start a daemon
     with Ends(info["pid"]) as daemon, Ends(info["keeper_pid"]) as keeper:
         sessions = _shutdown(connection, True, info["sessions"])
         deadline = time.monotonic() + STOP_TIMEOUT_S
         for name, process in (("daemon", daemon), ("keeper", keeper)):
             if not process.within(deadline - time.monotonic()):
                 raise Failure(f"the {name} (pid {process.pid}) has not ended within {STOP_TIMEOUT_S:g} s", EXIT_TIMED_OUT, "timed_out")
+    if by_systemd:
+        units.systemctl("stop", units.DAEMON, units.KEEPER)
     for path in (socket, places.keeper_socket_path(socket)):
         _until_silent(path)
     return sessions
@@ -95,7 +107,12 @@ def stop_all(connection: Connection) -> int:
 
 def stop_daemon(connection: Connection) -> tuple[int, int]:
     """Ends the daemon alone; returns how many sessions wait with the keeper, and the keeper's pid."""
+    from coprocctl import units
+
     info = connection.call("daemon.info")
+    if info.get("supervisor") == "systemd" and units.answer_for(connection.path):
+        units.systemctl("stop", units.SOCKET, units.DAEMON)
+        return info["sessions"], info["keeper_pid"]
     with Ends(info["pid"]) as daemon:
         sessions = _shutdown(connection, False, info["sessions"])
         if not daemon.within(STOP_TIMEOUT_S):

@@ -40,6 +40,7 @@ COMMANDS: dict[str, tuple[tuple[str, tuple[str, ...], str], ...]] = {
         ("daemon status", (), "show the daemon's pids, version and limits"),
         ("daemon restart", (), "put the installed daemon in the running one's place; sessions live on"),
         ("daemon logs", (), "print the log of daemon and keeper"),
+        ("daemon install-units", (), "install the units with which systemd runs daemon and keeper"),
     ),
     "More": (
         ("demo", (), "see a coprocess answer a session"),

@@ -8,22 +8,20 @@ import platform
 import resource
 import stat
 import sys
-from collections import namedtuple
 
+from coprocctl import service_checks
 from coprocctl.arguments import socket_path
 from coprocctl.connection import PROTOCOL, SOCKET_PATH_MAX, Connection
 from coprocctl.exits import EXIT_FAILED, Failure, NoDaemon
 from coprocctl.format import age, escaped, size
 from coprocctl.output import coloured, print_json
+from coprocctl.service_checks import Check
 from coprocd import __version__
 from coprocd.protocol import places
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-# state: "ok" | "warn" | "fail". remedy: what to do about a warning or a failure, else "".
-Check = namedtuple("Check", "state subject said remedy", defaults=("",))
 
 COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 FILES_A_SESSION = 16  # in keeper and daemon: master, log, state, pidfd, pipes
@@ -39,7 +37,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     socket = socket_path(args)
-    found = [*versions(), *daemon(socket), *locations(socket), *limits(), *features()]
+    found = [*versions(), *daemon(socket), *locations(socket), *limits(), *features(), *service_checks.checks()]
     if args.json:
         print_json([check._asdict() for check in found])
     else:

@@ -7,9 +7,11 @@ import os
 import sys
 import time
 
-from coprocctl.arguments import count
+from coprocctl import units
+from coprocctl.arguments import count, socket_path
 from coprocctl.exits import Failure
 from coprocctl.format import escaped
+from coprocctl.output import note
 from coprocd.protocol import places
 
 TYPE_CHECKING = False
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 FOLLOW_LINES = 10  # shown first with -f, as tail does
 POLL_S = 0.2
 BLOCK_BYTES = 64 << 10
+UNDER_SYSTEMD = f"under systemd the log is in the journal: journalctl --user -u {units.DAEMON} -u {units.KEEPER}"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,10 +31,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     path = places.log_path()
+    by_units = units.answer_for(socket_path(args))
     try:
         log: BinaryIO = open(path, "rb")  # noqa: SIM115 - another takes its place when it is rotated
     except FileNotFoundError:
-        raise Failure(f"there is no log yet at {path}") from None
+        raise Failure(f"there is no log yet at {path}; {UNDER_SYSTEMD}" if by_units else f"there is no log yet at {path}") from None
+    if by_units:
+        note(f"{UNDER_SYSTEMD}; what follows was written without it")
     lines = FOLLOW_LINES if args.lines is None and args.follow else args.lines
     try:
         if lines is not None:

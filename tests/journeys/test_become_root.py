@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.live import Live, RpcError, descriptors, lives
+from support.live import Live, RpcError, lives
 
 NOBODY = 65534
 SETPRIV = shutil.which("setpriv")
@@ -65,7 +65,7 @@ def as_root(daemon: Unprivileged) -> list[str]:
 def held(daemon: Unprivileged) -> list[int]:
     """The descriptors of daemon and keeper before."""
     daemon.call("session.close", session=daemon.create("true", cwd="/"))
-    return [descriptors(pid) for pid in daemon.pids()]
+    return daemon.descriptors()
 
 
 def user(pid: int) -> int:
@@ -90,7 +90,7 @@ def test_it_is_hung_up_by_a_close_and_how_it_ended_is_told(daemon: Unprivileged,
     assert (closed["state"], closed["signal"]) == ("exited", "SIGHUP")
     assert not lives(int(str(session["pid"])))
     assert "left_pid" not in daemon.client.event("session.closed", session=session["id"])
-    assert [descriptors(pid) for pid in daemon.pids()] == held
+    assert daemon.descriptors() == held
 
 
 def test_one_that_outlives_the_hangup_too_is_left_and_named(daemon: Unprivileged, as_root: list[str], held: list[int]) -> None:
@@ -107,7 +107,7 @@ def test_one_that_outlives_the_hangup_too_is_left_and_named(daemon: Unprivileged
         os.kill(pid, signal.SIGKILL)
     while os.path.exists(f"/proc/{pid}"):  # the keeper reaps it
         pass
-    assert [descriptors(pid) for pid in daemon.pids()] == held
+    assert daemon.descriptors() == held
 
 
 def test_a_signal_for_it_is_refused_with_the_reason(daemon: Unprivileged, as_root: list[str]) -> None:
@@ -128,7 +128,7 @@ def test_one_behind_a_shell_is_hung_up_with_it(daemon: Unprivileged, as_root: li
     assert (closed["state"], closed["signal"]) == ("exited", "SIGHUP")
     while os.path.exists(f"/proc/{children[0]}"):
         pass
-    assert [descriptors(pid) for pid in daemon.pids()] == held
+    assert daemon.descriptors() == held
 
 
 def test_a_coprocess_that_became_root_can_be_stopped_and_is_reaped_when_it_ends(
@@ -145,4 +145,4 @@ def test_a_coprocess_that_became_root_can_be_stopped_and_is_reaped_when_it_ends(
     while os.path.exists(f"/proc/{pid}"):
         pass
     daemon.call("session.close", session=session)
-    assert [descriptors(pid) for pid in daemon.pids()] == held
+    assert daemon.descriptors() == held

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.live import Client, Live, RpcError, descriptors, live, lives, slow_keeper
+from support.live import Client, Live, RpcError, live, lives, slow_keeper
 
 
 @pytest.fixture
@@ -43,9 +43,9 @@ def refusal(client: Client, number: int) -> RpcError:
 def test_one_closed_while_it_starts_tells_its_creator_so_and_leaves_nothing(daemon: Live) -> None:
     """The creator got `resource_exhausted`: the record was written to memory already let go. The master stayed open for ever."""
     daemon.call("session.close", session=daemon.create("true"))
-    before = [descriptors(pid) for pid in daemon.pids()]
+    before = daemon.descriptors()
     creator = Client(daemon.socket)
-    held = [descriptors(pid) for pid in daemon.pids()]
+    held = daemon.descriptors()
     with slow_keeper(daemon):
         made = creator.send("session.create", argv=["sleep", "1000"], name="late", key="once")
         begins(daemon, "late")
@@ -56,12 +56,12 @@ def test_one_closed_while_it_starts_tells_its_creator_so_and_leaves_nothing(daem
     answer = daemon.client.answer(closed)
     assert (answer["state"], answer["signal"]) == ("exited", "SIGHUP")
     assert not lives(daemon.client.event("session.created", session=answer["id"])["pid"])
-    assert daemon.call("session.list") == [] and [descriptors(pid) for pid in daemon.pids()] == held
+    assert daemon.call("session.list") == [] and daemon.descriptors() == held
     again = creator.call("session.create", argv=["cat"], name="late", key="once")
     assert again["id"] != answer["id"]
     creator.call("session.close", session=again["id"])
     creator.close()
-    while [descriptors(pid) for pid in daemon.pids()] != before:
+    while daemon.descriptors() != before:
         pass
 
 

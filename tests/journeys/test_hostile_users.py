@@ -141,7 +141,7 @@ def test_of_two_that_are_started_at_once_exactly_one_types(daemon: Live) -> None
 def test_200_sessions_at_once_leave_no_descriptor_no_process_and_no_zombie(daemon: Live) -> None:
     pids = daemon.pids()
     daemon.call("session.close", session=daemon.create("true", coprocess={"command": "cat >/dev/null"}))
-    before = [descriptors(pid) for pid in pids]
+    before = daemon.descriptors()
     spawned = []
     # Half of them leave a grandchild behind that holds their pipes.
     commands = ("cat >/dev/null", "sleep 1000 & cat >/dev/null")

@@ -43,7 +43,7 @@ class Listener:
         self._loop = asyncio.get_running_loop()
         self._watch = HangupWatch()
         self._http: HttpApi | None = None
-        self._http_loading: asyncio.Task[HttpApi] | None = None
+        self._http_loading: asyncio.Task[HttpApi | None] | None = None
         self._held: list[Held] = []
         self._open: dict[asyncio.Transport, None] = {}
         self._none_open = asyncio.Event()
@@ -162,12 +162,20 @@ class Listener:
         if self._http is None:
             held = Held(partial(self._lost, transport))
             self._held.append(held)
+            if self._http_loading is not None and self._http_loading.done():
+                self._loop.call_soon(held.abort)
             return held
         return self._http.protocol(partial(self._lost, transport))
 
-    async def _load_http(self) -> HttpApi:
+    async def _load_http(self) -> HttpApi | None:
         """Makes ready for HTTP. Half of the daemon's start is the import of aiohttp: sessions, and calls by line, do not wait for it."""
-        module = await asyncio.to_thread(import_module, "coprocd.api.http")
+        try:
+            module = await asyncio.to_thread(import_module, "coprocd.api.http")
+        except ImportError:
+            logger.exception("HTTP cannot be served: connections that speak it are closed")
+            for held in self._held:
+                held.abort()
+            return None
         http: HttpApi = module.HttpApi(self._connections, self._watch)
         await http.start()
         self._http = http

@@ -65,6 +65,11 @@ class Held(asyncio.Protocol):
         self._transport = None
         self._on_lost()
 
+    def abort(self) -> None:
+        """Closes the connection: its framing will not be ready."""
+        if self._transport is not None:
+            self._transport.abort()
+
     def go_on(self, framing: Callable[[asyncio.Transport], asyncio.Protocol]) -> None:
         """Hands the connection over to the protocol that `framing` makes, unless it has gone."""
         transport = self._transport

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
 import os
 import resource
@@ -68,6 +69,22 @@ async def test_http_that_is_not_loaded_yet_is_waited_for_and_calls_by_line_do_no
         assert (await early.rest()).startswith(b"HTTP/1.1 200")
         await early.close()
         await client.close()
+
+
+async def test_where_http_cannot_be_loaded_its_connections_are_closed_and_calls_by_line_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(name: str) -> ModuleType:
+        raise ImportError(name)
+
+    monkeypatch.setattr("coprocd.api.listener.import_module", broken)
+    async with serving() as server:
+        for _ in range(2):
+            early, client = await server.connect(), await server.connect()
+            early.writer.write(GET)
+            assert (await client.call("get_data"))["result"] == ["hello", 5]
+            with contextlib.suppress(ConnectionResetError):
+                assert await early.rest() == b""
+            await early.close()
+            await client.close()
 
 
 def test_the_peer_of_a_socket_pair_is_this_user() -> None:

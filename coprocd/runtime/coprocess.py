@@ -326,6 +326,7 @@ class Coprocess:
         if reason == "session_ended":
             streams.discard_stdout()
             await streams.deliver(grace_s)
+            await streams.read_up(grace_s, self._exited.done)
             self._note_consumed()
             streams.close_stdin()
             await keeper.drop(self.key, "stdin")

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from coprocd.runtime.session import Session
 
 
+READ_POLL_S = 0.005
+"""How often it is looked whether the rest in a pipe was read: nothing tells."""
+
+
 class Streams:
     """The pipes of one coprocess of `session`."""
 
@@ -78,6 +82,14 @@ class Streams:
                     await self._fed.wait()
             except TimeoutError:
                 return
+
+    async def read_up(self, patience_s: float, ended: Callable[[], bool]) -> None:
+        """Returns when its process has read all that it was fed, has ended, or has read nothing within `patience_s`."""
+        consumed, over = self.consumed_offset, self._loop.time() + patience_s
+        while consumed < self.feed.position.position and not ended() and self._loop.time() < over:
+            await asyncio.sleep(READ_POLL_S)
+            if self.consumed_offset != consumed:
+                consumed, over = self.consumed_offset, self._loop.time() + patience_s
 
     def close_stdin(self) -> None:
         """End of file for it, once the keeper's duplicate is closed too."""

@@ -204,3 +204,25 @@ def test_silence_has_an_exact_boundary_and_the_log_keeps_the_bytes(daemon: Live)
     assert printed.endswith(b"ready\nbeforehiddenafter")
     assert daemon.call("session.read", session=session)["silent"] == [[end["silent_from"], end["silent_to"]]]
     daemon.call("session.close", session=session)
+
+
+def test_what_a_coprocess_has_read_is_told_to_the_byte_also_when_it_is_slow_to_come_to_the_last(daemon: Live) -> None:
+    """The bytes that stood in its pipe when the session ended were once told as undelivered, though it read them before its end of file."""
+    session = daemon.create(shell="stty raw; head -c 30000 /dev/zero; read a")
+    daemon.call("coprocess.run", session=session, command="sleep 0.4; wc -c >&2", from_=0)
+    daemon.call("session.send_text", session=session, text="\n")
+    ended = daemon.ended(session)
+    printed = daemon.call("session.get", session=session)["output_offset"]
+    assert int(ended["stderr"]) == printed >= 30_000
+    assert (ended["consumed_offset"], ended["undelivered_bytes"], ended["end_reason"]) == (printed, 0, "session_ended")
+    daemon.call("session.close", session=session)
+
+
+def test_what_a_coprocess_has_not_read_at_its_end_is_told_too(daemon: Live) -> None:
+    session = daemon.create(shell="stty raw; head -c 30000 /dev/zero; read a")
+    daemon.call("coprocess.run", session=session, command="head -c 10 >/dev/null; exec sleep 0.5", from_=0)
+    daemon.call("session.send_text", session=session, text="\n")
+    ended = daemon.ended(session)
+    assert ended["consumed_offset"] + ended["undelivered_bytes"] == daemon.call("session.get", session=session)["output_offset"]
+    assert 0 < ended["consumed_offset"] < 30_000
+    daemon.call("session.close", session=session)

@@ -160,6 +160,7 @@ def nothing(daemon: Live) -> dict[str, Any]:
     """What remains when there is no session."""
     daemon.call("session.close", session=daemon.create("true", coprocess={"command": "cat"}))
     daemon.restart()
+    daemon.loaded()
     return remains(daemon)
 
 
@@ -175,6 +176,7 @@ def bereft() -> Iterator[Live]:
 def nothing_bereft(bereft: Live) -> dict[str, Any]:
     bereft.call("session.close", session=bereft.create("true", coprocess={"command": "cat"}))
     reconnect(bereft)
+    bereft.loaded()
     return remains(bereft)
 
 

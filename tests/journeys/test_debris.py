@@ -50,6 +50,7 @@ def test_a_thousand_sessions_leave_no_descriptor_zombie_memory_or_file(daemon: L
 
     batch(daemon, 0)
     all_gone()
+    daemon.loaded()
     before = remains(daemon)
     sizes: list[int] = []
     for first in range(BATCH, SESSIONS, BATCH):

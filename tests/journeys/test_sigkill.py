@@ -42,6 +42,7 @@ def test_nothing_is_lost_and_nothing_comes_twice_though_the_daemon_is_killed_300
     """
     begun = seed()
     print(f"COPROCD_SEED={begun} repeats these instants")
+    daemon.loaded()
     nothing = remains(daemon)
     tallies = Ordeal(daemon, KILLS, begun, [Flood(), Typed(), Still()]).run()
     assert all(tally.whole for tally in tallies), tallies

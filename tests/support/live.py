@@ -158,14 +158,18 @@ class Live:
                 assert error.code == "precondition_failed"
 
     def descriptors(self) -> list[int]:
-        """How many daemon and keeper have open, once the daemon has loaded all that it loads after its start (HTTP)."""
+        """How many daemon and keeper have open, the daemon being `loaded`."""
+        self.loaded()
+        return [descriptors(pid) for pid in self.pids()]
+
+    def loaded(self) -> None:
+        """Returns when the daemon has loaded what it loads after its start: HTTP."""
         with socket.socket(socket.AF_UNIX) as probe:
             probe.settimeout(PATIENCE_S)
             probe.connect(self.socket)
             probe.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
             while probe.recv(4096):
                 pass
-        return [descriptors(pid) for pid in self.pids()]
 
     def pids(self) -> tuple[int, int]:
         info = self.call("daemon.info")

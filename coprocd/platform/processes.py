@@ -7,7 +7,7 @@ import os
 AVAILABLE = os.path.isdir("/proc/self")
 
 _TTY_READ = ("n_tty_read", "wait_woken")
-"""Where a process that waits in read(2) on a terminal sleeps (/proc/PID/wchan, Linux 4.3 to 6.18)."""
+"""Where a process that waits in read(2) on a terminal sleeps (/proc/PID/wchan, Linux 4.3 to 6.18); in the second one that waits in write(2) too."""
 
 
 def cwd(pid: int) -> str | None:
@@ -35,7 +35,7 @@ def shown(text: str) -> str:
 
 
 def reads_terminal(pid: int) -> bool | None:
-    """Whether `pid` waits in a read of a terminal; None where it cannot be told."""
+    """Whether `pid` waits in a read of a terminal, or in a write to one that takes no output; None where it cannot be told."""
     try:
         with open(f"/proc/{pid}/wchan") as file:
             channel = file.read(128)

@@ -1,9 +1,10 @@
-"""What a pty's master tells of its terminal: name, size, line discipline, and the process group in front."""
+"""What a pty's master tells of its terminal: name, size, line discipline, whether it takes output, and the process group in front."""
 
 from __future__ import annotations
 
 import fcntl
 import os
+import select
 import struct
 import termios
 from collections import namedtuple
@@ -15,6 +16,9 @@ Line = namedtuple("Line", "echo canonical rules")
 
 _TIOCGPTN = 0x80045430
 """Asks a Linux master for its number (ioctl_tty(2)); os.ptsname came with Python 3.13."""
+
+_TIOCGPTPEER = 0x5441
+"""Opens the other end of a Linux master, wherever its path leads (ioctl_tty(2), Linux 4.13)."""
 
 _EXTPROC = 0o200000
 """In c_lflag of Linux: lines are edited by somebody else, and no byte ends one."""
@@ -58,6 +62,20 @@ def foreground(master: int) -> int | None:
     except OSError:
         return None
     return group if group > 0 else None
+
+
+def takes_output(master: int) -> bool | None:
+    """Whether the job could print a byte now: False where the terminal is full, or stopped (^S); None where it cannot be told."""
+    try:
+        slave = fcntl.ioctl(master, _TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        poll = select.poll()
+        poll.register(slave, select.POLLOUT)
+        return bool(poll.poll(0))
+    finally:
+        os.close(slave)
 
 
 def _rules(input_flags: int, flags: int, characters: list[bytes], disabled: bytes) -> LineRules:

@@ -71,10 +71,13 @@ class Typing:
         line = terminal.line(session.master) if session.master >= 0 else None
         if front is None or line is None:
             return None
-        reads = processes.reads_terminal(front.pid)
-        if front.pid == session.record.pid and _is_shell(front.argv) and (reads or not line.canonical):
+        shell = front.pid == session.record.pid and _is_shell(front.argv)
+        if shell and not line.canonical:
             return "at_prompt"
-        return "awaiting_input" if reads or processes.descendant_reads_terminal(front.pid) else "running"
+        waits = processes.reads_terminal(front.pid)
+        if not (waits or processes.descendant_reads_terminal(front.pid)) or terminal.takes_output(session.master) is False:
+            return "running"
+        return "at_prompt" if shell and waits else "awaiting_input"
 
     def awaits_line(self) -> bool:
         """Whether the job in front waits for a line to be typed: it asks, and does not edit as shells do."""

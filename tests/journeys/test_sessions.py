@@ -186,6 +186,15 @@ def test_a_line_that_the_terminal_would_cut_is_refused(daemon: Live) -> None:
     assert b"8192" in daemon.output(session)
 
 
+def test_a_job_that_waits_to_print_does_not_await_input(daemon: Live) -> None:
+    """Both sleep in the same place of the kernel: a session that a slow coprocess had paused was said to await input."""
+    session = daemon.create("yes")
+    daemon.call("coprocess.run", session=session, command="sleep 1000")
+    daemon.client.event("session.paused", session=session)
+    assert daemon.call("session.get", session=session)["activity"] == "running"
+    daemon.call("session.close", session=session)
+
+
 def test_input_that_nobody_reads_is_bounded_and_refused_whole(daemon: Live) -> None:
     session = daemon.create(shell="stty raw -echo; echo ready; sleep 100")
     daemon.output(session, b"ready\n")

@@ -229,9 +229,9 @@ class Output(Struct, kw_only=True, omit_defaults=True):
 
 
 class Paused(Struct):
-    """Why a session's output is not being read: `coprocess`, with the id of the one that holds it, or `memory`, which the log lacks."""
+    """Why a session prints nothing: `coprocess`, with the id of the one that holds it; `memory`, which the log lacks; `stopped`, its terminal by ^S."""
 
-    why: Literal["coprocess", "memory"]
+    why: Literal["coprocess", "memory", "stopped"]
     by: str | None
 
 

@@ -89,7 +89,7 @@ MEANINGS: dict[str, str] = {
     "retained_from": "The oldest byte still retained.",
     "input_bytes": "Typed, and not yet taken by the job.",
     "clients": "Who is attached.",
-    "paused": "Why its output is not being read and what holds it, or null.",
+    "paused": "Why it can print nothing and what holds it, or null.",
     "Session.coprocess": "The coprocess that types, or null.",
     "observers": "How many observers run.",
     "variables": "Variables set on the session.",

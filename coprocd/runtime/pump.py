@@ -10,7 +10,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-from coprocd.platform import memory, pipes
+from coprocd.platform import memory, pipes, terminal
 from coprocd.protocol.objects import Paused
 
 if TYPE_CHECKING:
@@ -29,6 +29,10 @@ PAUSED_EVENT_S = 1.0
 """A pause is an event once it has lasted so long: short ones are how a slow reader and a fast writer go along."""
 
 
+STOPPED_S = 0.5
+"""A terminal that takes no output while it is read, and from which none has come for so long, has been stopped."""
+
+
 class Pump:
     """Pumps `session`'s output. `drained` is done when no more will come."""
 
@@ -40,6 +44,8 @@ class Pump:
         self.drained: asyncio.Future[None] = self._loop.create_future()
         self._master = -1
         self._reading = False
+        self._moved_at = 0.0
+        """When the last output came, on the loop's clock."""
         self._hung_up = False
         self._pause_due: asyncio.TimerHandle | None = None
         self._pause_told = False
@@ -55,13 +61,22 @@ class Pump:
         return self._left is not None
 
     def paused(self) -> Paused | None:
-        """Why the output is not read now, and by whom."""
+        """Why no output comes now, and by whom."""
         if self.out_of_memory:
             return Paused("memory", None)
-        return Paused("coprocess", self.paused_by.record.id) if self.paused_by is not None else None
+        if self.paused_by is not None:
+            return Paused("coprocess", self.paused_by.record.id)
+        return Paused("stopped", None) if self._is_stopped() else None
+
+    def _is_stopped(self) -> bool:
+        """Whether ^S, or the job, has stopped the terminal: it takes nothing though all that it took was read."""
+        if not self._reading or self._loop.time() - self._moved_at < STOPPED_S:
+            return False
+        return terminal.takes_output(self._master) is False
 
     def start(self, master: int) -> None:
         self._master = master
+        self._moved_at = self._loop.time()
         self._read()
 
     def stop(self) -> None:
@@ -94,6 +109,7 @@ class Pump:
         if size == 0:
             self._on_hangup()
             return
+        self._moved_at = self._loop.time()
         for coprocess in session.coprocesses:
             coprocess.pump()
         session.log.scan_if_due()

@@ -174,3 +174,20 @@ def test_the_input_of_a_peer_that_sends_a_lone_surrogate_is_a_parse_error(daemon
     client._socket.sendall(b'{"jsonrpc":"2.0","id":1,"method":"session.create","params":{"argv":["\\ud800"]}}\n')
     assert b'"code":-32700' in client._file.readline()
     client.close()
+
+
+def test_a_session_that_was_stopped_by_xoff_says_so_and_no_call_hangs(daemon: Live) -> None:
+    """It looked as if it ran and awaited input."""
+    session = daemon.create(shell="echo before; read line; echo after; read line")
+    daemon.output(session, b"before")
+    daemon.call("session.send_keys", session=session, keys=["C-s"])
+    while daemon.call("session.get", session=session)["paused"] is None:
+        pass
+    daemon.call("session.send_keys", session=session, keys=["Enter"])
+    described = daemon.call("session.get", session=session)
+    assert (described["paused"], described["activity"]) == ({"why": "stopped", "by": None}, "running")
+    daemon.call("session.send_keys", session=session, keys=["C-q"])
+    daemon.output(session, b"after")
+    assert daemon.call("session.get", session=session)["paused"] is None
+    daemon.call("session.send_keys", session=session, keys=["C-s"])
+    assert daemon.call("session.close", session=session)["state"] == "exited"

@@ -71,7 +71,10 @@ def _arguments() -> argparse.ArgumentParser:
 def _run(keeper: Keeper, path: str) -> int:
     service.notify("READY=1")
     keeper.run()
-    os.unlink(path)
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass  # somebody has tidied up
     return 0
 
 
@@ -95,15 +98,28 @@ def _ask_running(path: str, args: argparse.Namespace) -> bool:
             return True
         if args.managed:
             raise CoprocdError("name_taken", f"a keeper runs already on {path}; coprocctl daemon stop --all ends it and its sessions")
-        wire.send(sock, wire.greeting("starter"))
-        wire.send(sock, {"op": "start", "id": 1}, () if args.status_fd is None else (args.status_fd,))
-        decoder, answered = wire.Decoder(), 0
-        while answered < 2 and decoder.receive(sock):
-            for message, _ in decoder.messages():
-                if answered == 0:
-                    wire.agree(message)
-                answered += 1
-        return answered == 2
+        try:
+            return _ask_for_daemon(sock, args.status_fd)
+        except ConnectionError:
+            return False  # it was ending
+        except TimeoutError:
+            raise CoprocdError(
+                "resource_exhausted",
+                f"the keeper on {path} does not answer within {CLAIM_TIMEOUT_S:g} s: it is stopped, or very busy; try again",
+            ) from None
+
+
+def _ask_for_daemon(sock: socket.socket, status_fd: int | None) -> bool:
+    """Whether the keeper at the other end has taken the wish; what becomes of it is told on `status_fd`."""
+    wire.send(sock, wire.greeting("starter"))
+    wire.send(sock, {"op": "start", "id": 1}, () if status_fd is None else (status_fd,))
+    decoder, answered = wire.Decoder(), 0
+    while answered < 2 and decoder.receive(sock):
+        for message, _ in decoder.messages():
+            if answered == 0:
+                wire.agree(message)
+            answered += 1
+    return answered == 2
 
 
 if __name__ == "__main__":

@@ -7,6 +7,9 @@ import os
 import socket
 import time
 
+BACKLOG = 4096
+"""Who finds it full is refused at once, not made to wait (EAGAIN, unix(7)): a stopped keeper must not turn its daemon away."""
+
 
 def claim(path: str, timeout_s: float) -> tuple[socket.socket, int] | None:
     """A listening socket at `path` and the locked descriptor that makes it ours; None when another keeper has it."""
@@ -31,5 +34,5 @@ def claim(path: str, timeout_s: float) -> tuple[socket.socket, int] | None:
         listener.bind(path)
     finally:
         os.umask(umask)
-    listener.listen(16)
+    listener.listen(BACKLOG)
     return listener, lock

@@ -16,7 +16,7 @@ from typing import Any
 
 from coprocd.keeper import spawn
 from coprocd.keeper.register import Entry, Register
-from coprocd.platform import pidfd
+from coprocd.platform import pidfd, processes
 
 log = logging.getLogger("coprocd.keeper")
 
@@ -129,7 +129,7 @@ class Holdings:
             status = spawn.waited(holding.pid)
             if status is None:
                 return
-        elif holding.pidfd < 0 and _lives(holding.pid):
+        elif holding.pidfd < 0 and processes.lives(holding.pid):
             return
         else:
             status = pidfd.wait_status(holding.pidfd, holding.pid)
@@ -162,7 +162,8 @@ class Holdings:
             if holding.ours:
                 os.waitpid(holding.pid, 0)
             holding.reaped = True
-            del self.jobs[holding.pid]
+            if self.jobs.get(holding.pid) is holding:  # an orphan's number may be another job's by now
+                del self.jobs[holding.pid]
             handle = holding.fds.pop(PIDFD, -1)
             if handle >= 0:
                 os.close(handle)
@@ -183,7 +184,6 @@ class Holdings:
         if names is None:
             del self._by_key[key]
             self._register.drop(key)
-            self._register.compact_if_due(self.entries)
             holding.dropped = True
             if holding.pid is not None and not holding.reaped:
                 pidfd.signal_group(holding.pidfd, holding.pid, signal.SIGKILL, reaped=not holding.ours and holding.status is not None)
@@ -193,20 +193,19 @@ class Holdings:
         for key in list(self._by_key):
             self.drop(key)
 
+    def claims(self, entry: Entry) -> bool:
+        """Whether what the register says is held here: the job too, if there was one. A key alone may be held without it."""
+        holding = self._by_key.get(entry.key)
+        return holding is not None and entry.pid in (None, holding.pid)
+
     def entries(self) -> list[Entry]:
         """What the register has to say of what is held now."""
-        return [
-            Entry(h.key, h.label, h.pid, pidfd.start_time(h.pid) if h.pid is not None and not h.reaped else None)
-            for h in self._by_key.values()
-            if h.pid is not None
-        ]
+        return [Entry(h.key, h.label, h.pid, _start_time(h)) for h in self._by_key.values() if h.pid is not None]
 
 
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
+def _start_time(holding: Holding) -> int | None:
+    """When its job was started; None when it has ended, for then the number of one that is not our child may be another's."""
+    if holding.pid is None or holding.reaped or (holding.status is not None and not holding.ours):
+        return None
+    start = pidfd.start_time(holding.pid)
+    return start if holding.ours or not pidfd.has_ended(holding.pidfd) else None

@@ -16,7 +16,6 @@ renew                                         {"software"}, from the same proces
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import selectors
@@ -26,12 +25,14 @@ import time
 from collections.abc import Callable, Iterable
 
 from coprocd import __version__
-from coprocd.keeper import renewal, spawn, wire
+from coprocd.keeper import renewal, wire
 from coprocd.keeper.holdings import Holding, Holdings
 from coprocd.keeper.register import Entry, Register
+from coprocd.keeper.signals import Signals
+from coprocd.keeper.start import Refused, start
 from coprocd.keeper.strays import Strays
 from coprocd.keeper.supervisor import Supervisor
-from coprocd.platform import descriptors, peer, pidfd
+from coprocd.platform import peer, pidfd
 
 log = logging.getLogger("coprocd.keeper")
 
@@ -44,19 +45,8 @@ CLOSE_TIMEOUT_S = 2.0
 POLL_S = 0.5
 """How often jobs are looked at whose end nothing tells."""
 
-RESERVE_FDS = 64
-"""Descriptors that no new job gets: what comes with a message must always find room, or the daemon is cut off."""
-
-EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ENOSPC, errno.EDQUOT, errno.ENXIO)
-"""What a spawn meets where the machine has no more: descriptors, memory, processes, terminals (pty(7)), disk."""
-
-
-class Refused(Exception):
-    """An operation that cannot be done; the text goes to the client."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
+CLIENTS_MOST = 64
+"""Connections at a time: the daemon's, and those of starts, which are short. Of more, the longest there is cut off that is no daemon."""
 
 
 class Client:
@@ -81,9 +71,10 @@ class Keeper:
         self.open_files = open_files
         self.clients: list[Client] = []
         self.unclaimed: list[Entry] = register.entries()
-        self._strays = Strays()
+        self.strays = Strays(lambda entry: register.drop(entry.key))
+        self.signals = Signals()
+        self.ending = False
         self._selector = selectors.DefaultSelector()
-        self._ending = False
         self._renew_due = False
         self._operations: dict[str, Callable[[Client, wire.Message, list[int]], None]] = {
             name: getattr(self, f"_op_{name}")
@@ -92,28 +83,30 @@ class Keeper:
 
     def run(self) -> None:
         """Serves until there is nothing left to keep, or SIGTERM."""
-        wake = self._wake_on_signals()
+        self.signals.listen()
         self._watch(self.listener, self._accept)
-        self._watch(wake, lambda: self._on_signal(wake))
+        self._watch(self.signals.fd, self._on_signal)
         for client in list(self.clients):
             self._watch_client(client)
+        for client in list(self.clients):
             self._answer(client)
         self._watch_daemon()
-        while not (self._ending and self.supervisor.pid is None) and not self._idle():
+        while not (self.ending and self.supervisor.pid is None) and not self._idle():
             for key, _ in self._selector.select(self._seconds_to_wake()):
                 key.data()
             self.supervisor.start_if_due()
-            self._strays.kill_if_due()
-            if self.holdings.must_poll:
-                self.holdings.look_at_all()
+            self.strays.kill_if_due()
+            if self._must_poll:
+                self._look_around()
             self._watch_daemon()
-            if self._renew_due:
-                self._renew_due = False
+            if self._renew_due and not self.ending:
                 renewal.renew(self, None)
+            self._renew_due = False
         self.close()
 
     def close(self) -> None:
         """Hangs up and kills every job that is left, and sees them end."""
+        self.strays.kill()
         self.holdings.drop_all()
         deadline = time.monotonic() + CLOSE_TIMEOUT_S
         while self.holdings.jobs and time.monotonic() < deadline:
@@ -126,12 +119,22 @@ class Keeper:
             self.register.remove()
 
     def _seconds_to_wake(self) -> float | None:
-        waits = (self.supervisor.seconds_to_start(), self._strays.seconds_to_kill(), POLL_S if self.holdings.must_poll else None)
+        waits = (self.supervisor.seconds_to_start(), self.strays.seconds_to_kill(), POLL_S if self._must_poll else None)
         return min((wait for wait in waits if wait is not None), default=None)
+
+    @property
+    def _must_poll(self) -> bool:
+        """Whether there is a process whose end nothing tells."""
+        return self.holdings.must_poll or (not pidfd.AVAILABLE and self.supervisor.adopted)
+
+    def _look_around(self) -> None:
+        """Where there are no pidfds: after SIGCHLD, and now and then."""
+        self._on_daemon_ended(known=False)
+        self.holdings.look_at_all()
 
     def _idle(self) -> bool:
         """Whether there is no daemon, none to come, and nothing to keep."""
-        return self.supervisor.at_rest and self._strays.seconds_to_kill() is None and not any(h.pid is not None for h in self.holdings)
+        return self.supervisor.at_rest and self.strays.seconds_to_kill() is None and not any(h.pid is not None for h in self.holdings)
 
     # -- connections ------------------------------------------------------------------------------------------------
 
@@ -152,6 +155,9 @@ class Keeper:
             log.warning("a connection of user %s was refused", peer.uid(sock))
             sock.close()
             return
+        if len(self.clients) >= CLIENTS_MOST:
+            log.warning("%d connections: the longest there is cut off", len(self.clients))
+            self._disconnect(next((c for c in self.clients if c.role != "daemon"), self.clients[0]))
         client = Client(sock)
         self.clients.append(client)
         self._watch_client(client)
@@ -240,18 +246,7 @@ class Keeper:
         found = self.holdings.get(key)
         if found is not None and found.pid is not None:
             raise Refused("key_taken", f"{key} has a job")
-        used, most = descriptors.count(), descriptors.limit()
-        if used + RESERVE_FDS > most:
-            raise Refused("resource_exhausted", f"the keeper has {used} of {most} descriptors in use: close sessions, or raise the limit")
-        start = spawn.Start(message["cwd"], self.open_files, self.register.fd, self.register.entry(key, label))
-        try:
-            if message["kind"] == "pty":
-                pid, own = spawn.on_pty(message["argv"], message["env"], message["rows"], message["cols"], start)
-            else:
-                pid, own = spawn.on_pipes(message["argv"], message["env"], message["stdout"], start)
-        except OSError as error:
-            code = "resource_exhausted" if error.errno in EXHAUSTED else "spawn_failed"
-            raise Refused(code, f"{error.strerror or error}{_in_use() if code == 'resource_exhausted' else ''}") from error
+        pid, own = start(message, self.open_files, self.register)
         holding = self.holdings.take(key, self._taken(message, fds))
         holding.label = label
         self.holdings.started(holding, pid, own)
@@ -265,18 +260,24 @@ class Keeper:
         self.send(client, {"id": message.get("id")})
 
     def _op_settle(self, client: Client, message: wire.Message, fds: list[int]) -> None:
-        lost = [entry for entry in self.unclaimed if entry.key not in self.holdings]
+        lost = [entry for entry in self.unclaimed if not self.holdings.claims(entry)]
         for entry in lost:
-            ended = self._strays.end(entry)
+            ended = self.strays.end(entry)
             log.warning("%s (%s) was lost with the keeper before%s", entry.key, entry.label, ": its job is ended" if ended else "")
         if self.unclaimed:
-            self.register.rewrite(self.holdings.entries())
             self.unclaimed.clear()
+            self.register.rewrite(self._entries())
         self.send(client, {"id": message.get("id"), "lost": [{"key": e.key, "label": e.label, "pid": e.pid} for e in lost]})
 
     def _op_drop(self, client: Client, message: wire.Message, fds: list[int]) -> None:
         self.holdings.drop(message["key"], message.get("names"))
+        self.register.compact_if_due(self._entries)
         self.send(client, {"id": message.get("id")})
+
+    def _entries(self) -> list[Entry]:
+        """What the register has to say: what is held, what may yet be claimed, and what is being ended."""
+        waiting = [entry for entry in self.unclaimed if not self.holdings.claims(entry)]
+        return [*self.holdings.entries(), *waiting, *self.strays.entries()]
 
     def _op_signal(self, client: Client, message: wire.Message, fds: list[int]) -> None:
         self.send(client, {"id": message.get("id"), "delivered": self.holdings.signal(message["key"], message["signal"])})
@@ -293,21 +294,26 @@ class Keeper:
     def _op_holdings(self, client: Client, message: wire.Message, fds: list[int]) -> None:
         reply = {"id": message.get("id")}
         everything = [(holding.key, name, fd) for holding in self.holdings for name, fd in holding.fds.items()]
-        for start in range(0, len(everything), wire.FDS_MOST):
-            part = everything[start : start + wire.FDS_MOST]
+        for first in range(0, len(everything), wire.FDS_MOST):
+            part = everything[first : first + wire.FDS_MOST]
             self.send(client, reply | {"part": [[key, name] for key, name, _ in part]}, [fd for _, _, fd in part])
         self._op_jobs(client, message, fds)
 
     def _op_start(self, client: Client, message: wire.Message, fds: list[int]) -> None:
+        if self.ending:
+            self._disconnect(client)  # who wants a daemon waits for our lock, and becomes the next keeper
+            return
         self.supervisor.start(fds.pop() if fds else None)
         self.send(client, {"id": message.get("id")})
 
     def _op_retire(self, client: Client, message: wire.Message, fds: list[int]) -> None:
         self.supervisor.retire()
-        self._ending = bool(message.get("end"))
+        self.ending = bool(message.get("end"))
         self.send(client, {"id": message.get("id")})
 
     def _op_renew(self, client: Client, message: wire.Message, fds: list[int]) -> None:
+        if self.ending:
+            raise Refused("bad_operation", "the keeper ends")
         why = renewal.renew(self, (client, message.get("id")))
         raise Refused("version_mismatch", why)
 
@@ -343,30 +349,31 @@ class Keeper:
             if not self.supervisor.hear():
                 self._unwatch(status)
 
-        def on_exit() -> None:
-            if status >= 0:
-                self._unwatch(status)
-            self.supervisor.reap()
-            self._refuse_if_given_up()
-
         if status >= 0:
             self._watch(status, on_said)
         if pidfd.AVAILABLE:
             try:
                 handle = pidfd.open_pid(pid)
             except ProcessLookupError:
-                on_exit()
+                self._on_daemon_ended(known=True)
                 return
 
             def on_readable() -> None:
                 self._unwatch(handle)
                 os.close(handle)
-                on_exit()
+                self._on_daemon_ended(known=True)
 
             self._watch(handle, on_readable)
 
-    def _refuse_if_given_up(self) -> None:
-        """When no daemon could be started, clients must not wait for one: its socket goes, so that they are told."""
+    def _on_daemon_ended(self, known: bool) -> None:
+        """Decides what follows when the daemon has ended, or unless it is `known`, may have.
+
+        When none could be started, clients must not wait for one: its socket goes, so that they are told.
+        """
+        status = self.supervisor.status
+        self.supervisor.reap(known)
+        if status >= 0 and self.supervisor.status < 0:
+            self._unwatch(status)
         holding = self.holdings.get(wire.DAEMON_KEY)
         if self.supervisor.gave_up and holding is not None and "socket" in holding.fds:
             self.holdings.drop(wire.DAEMON_KEY, ["socket"])
@@ -375,32 +382,12 @@ class Keeper:
             except OSError:
                 pass  # it is gone already, or its directory is
 
-    def _wake_on_signals(self) -> int:
-        """A descriptor that becomes readable at SIGTERM and SIGHUP, and at SIGCHLD where there are no pidfds."""
-        read_end, write_end = os.pipe()
-        os.set_blocking(read_end, False)
-        os.set_blocking(write_end, False)
-        signal.set_wakeup_fd(write_end)
-        for number in (signal.SIGTERM, signal.SIGCHLD, signal.SIGHUP):
-            signal.signal(number, lambda *_: None)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        return read_end
-
-    def _on_signal(self, wake: int) -> None:
-        numbers = os.read(wake, 4096)
+    def _on_signal(self) -> None:
+        numbers = self.signals.take()
         if signal.SIGTERM in numbers:
             log.warning("SIGTERM: %d holdings end", len(self.holdings))
-            self._ending = True
+            self.ending = True
             self.supervisor.end()
         self._renew_due = signal.SIGHUP in numbers
         if not pidfd.AVAILABLE:
-            self.supervisor.reap()
-            self._refuse_if_given_up()
-            self.holdings.look_at_all()
-
-
-def _in_use() -> str:
-    """What a person needs to know when the machine has no more."""
-    terminals = descriptors.terminals()
-    shown = f", {terminals[0]} of {terminals[1]} terminals" if terminals is not None else ""
-    return f" ({descriptors.count()} of {descriptors.limit()} descriptors of the keeper{shown} in use)"
+            self._look_around()

@@ -65,8 +65,8 @@ class Register:
                     entry = found.setdefault(key, Entry(key, ""))
                     entry.label = str(fields["label"])
                     if "pid" in fields:
-                        entry.pid, entry.start = fields["pid"], fields["start"]
-                except (ValueError, KeyError, TypeError):
+                        entry.pid, entry.start = _process(fields["pid"], fields["start"])
+                except (ValueError, KeyError, TypeError, RecursionError):
                     continue
         return list(found.values())
 
@@ -88,20 +88,26 @@ class Register:
             self.rewrite(current())
 
     def rewrite(self, entries: Iterable[Entry]) -> None:
-        """Makes `entries` all that is in it; a crash leaves the old file or the new one."""
-        draft = f"{self.path}.new"
-        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600), "wb") as file:
-            for entry in entries:
-                file.write(_line({"key": entry.key, "label": entry.label, "pid": entry.pid, "start": entry.start}))
-        os.rename(draft, self.path)
-        os.close(self._fd)
-        self._fd = self._open()
+        """Makes `entries` all that is in it; a crash leaves the old file or the new one, a full disk the old one."""
         self._over = 0
+        draft = f"{self.path}.new"
+        try:
+            with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600), "wb") as file:
+                for entry in entries:
+                    file.write(_line({"key": entry.key, "label": entry.label, "pid": entry.pid, "start": entry.start}))
+            os.rename(draft, self.path)
+            fd = self._open()
+        except OSError as error:  # it says too much then, which harms nobody: what is over is told by its start time
+            log.warning("%s cannot be written anew: %s", self.path, error.strerror)
+            _remove(draft)
+        else:
+            os.close(self._fd)
+            self._fd = fd
 
     def remove(self) -> None:
         """Nothing is held any more, and none will be."""
         os.close(self._fd)
-        os.unlink(self.path)
+        _remove(self.path)
 
     def _open(self) -> int:
         return os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -116,6 +122,20 @@ class Register:
         line = _line(fields)
         if os.write(self._fd, line) != len(line):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # cut short, and so it counts for nothing
+
+
+def _process(pid: Any, start: Any) -> tuple[int, int | None]:
+    """A pid with its start time, where there was one; ValueError for what is none, 0 and 1 included: no such job was ever ours to end."""
+    if type(pid) is not int or not isinstance(start, int | None) or not 1 < pid < 1 << 31:
+        raise ValueError(f"{pid!r}, started at {start!r}, is no job")
+    return pid, start
+
+
+def _remove(path: str) -> None:
+    try:
+        os.unlink(path)
+    except OSError:
+        pass  # somebody has tidied up, or it was not there
 
 
 def _line(fields: dict[str, Any]) -> bytes:

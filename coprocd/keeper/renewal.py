@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any
 from coprocd import __version__
 from coprocd.keeper.holdings import Holding
 from coprocd.keeper.register import Entry, Register
+from coprocd.keeper.signals import Signals
 from coprocd.keeper.supervisor import Supervisor
 from coprocd.keeper.wire import Decoder
-from coprocd.platform import memory
+from coprocd.platform import memory, pipes
 
 if TYPE_CHECKING:
     from coprocd.keeper.process import Client, Keeper
@@ -43,7 +44,8 @@ def renew(keeper: Keeper, asked_by: tuple[Client, Any] | None) -> str:
     """Does not return when it succeeds; else tells why not, and the keeper goes on as it was."""
     why = _refusal()
     if not why:
-        fds = _descriptors(keeper)
+        fds, memo = _descriptors(keeper), -1
+        keeper.signals.hold_back()
         try:
             memo = memory.create("coprocd-keeper", 0)
             with os.fdopen(os.dup(memo), "wb") as file:
@@ -56,6 +58,8 @@ def renew(keeper: Keeper, asked_by: tuple[Client, Any] | None) -> str:
             why = f"the keeper cannot be replaced: {error.strerror}"
             for fd in fds:
                 os.set_inheritable(fd, False)
+            pipes.close(memo)
+            keeper.signals.listen()
     log.error("%s", why)
     return why
 
@@ -75,7 +79,13 @@ def _refusal() -> str:
 
 
 def _descriptors(keeper: Keeper) -> list[int]:
-    fds = [keeper.listener.fileno(), keeper.lock, *keeper.supervisor.descriptors()]
+    fds = [
+        keeper.listener.fileno(),
+        keeper.lock,
+        *keeper.signals.descriptors,
+        *keeper.supervisor.descriptors(),
+        *keeper.strays.descriptors(),
+    ]
     for client in keeper.clients:
         fds += [client.sock.fileno(), *client.decoder.pending[1]]
     for holding in (*keeper.holdings, *keeper.holdings.jobs.values()):
@@ -94,6 +104,8 @@ def describe(keeper: Keeper, asked_by: tuple[Client, Any] | None) -> dict[str, A
         "holdings": [asdict(holding) for holding in (*keeper.holdings, *dropped)],
         "unclaimed": [asdict(entry) for entry in keeper.unclaimed],
         "clients": [_client(client) for client in keeper.clients],
+        "signals": keeper.signals.descriptors,
+        "strays": keeper.strays.describe(),
         "asked_by": None if asked_by is None else {"fd": asked_by[0].sock.fileno(), "id": asked_by[1]},
         "supervisor": keeper.supervisor.describe(),
     }
@@ -119,8 +131,13 @@ def resume(memo: int, register_path: str) -> Keeper:
         (known["open_files"][0], known["open_files"][1]),
     )
     keeper.unclaimed = [Entry(**entry) for entry in known["unclaimed"]]
+    if "signals" in known:
+        keeper.signals.close()
+        keeper.signals = Signals((known["signals"][0], known["signals"][1]))
+    if "strays" in known:
+        keeper.strays.resume(known["strays"])
     for fields in known["holdings"]:
-        holding = Holding(**fields)
+        holding = Holding(**{name: value for name, value in fields.items() if name in Holding.__dataclass_fields__})
         if not holding.dropped:
             keeper.holdings.restore(holding)
         if holding.pid is not None and not holding.reaped:

@@ -15,6 +15,8 @@ import sys
 import time
 from typing import Any
 
+from coprocd.platform import processes
+
 log = logging.getLogger("coprocd.keeper")
 
 FAILURES_MOST = 5
@@ -45,6 +47,14 @@ class Supervisor:
         self._said = b""
         self._waiting: list[int] = []
         self._new = False
+        self._retiring = False
+        self.adopted = False
+        """Whether the daemon was there before us, and is not our child."""
+
+    @property
+    def status(self) -> int:
+        """The descriptor on which the daemon tells of its start, until it has ended; −1 when there is none."""
+        return self._status
 
     @property
     def at_rest(self) -> bool:
@@ -65,7 +75,7 @@ class Supervisor:
         elif self.pid is None:
             self._failures = 0
             self._launch()
-        elif self.ready:
+        elif self.ready and not self._retiring:  # else the next one is waited for
             self._tell(_READY)
 
     def expect(self) -> None:
@@ -80,12 +90,14 @@ class Supervisor:
         if self.pid is None:
             self.pid = pid
             self._wanted, self._due, self._new = True, None, True
+            self.adopted, self.gave_up, self._retiring = True, False, False
             self._status, self._said = -1, _READY
             self._tell(_READY)
 
     def retire(self) -> None:
         """The daemon is about to end, and no other is wanted."""
         self._wanted = False
+        self._retiring = True
 
     def end(self) -> None:
         """Asks the daemon to end."""
@@ -126,14 +138,14 @@ class Supervisor:
             self._tell(_READY)
         return bool(said)
 
-    def reap(self) -> None:
-        """Sees whether the daemon has ended, and decides what follows."""
+    def reap(self, known: bool) -> None:
+        """Sees whether the daemon has ended, and decides what follows; `known` is for one that is not our child, of which wait(2) tells nothing."""
         if self.pid is None:
             return
         try:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
-        except ChildProcessError:  # not our child: whoever says that it has ended knows
-            pid, status = self.pid, None
+        except ChildProcessError:
+            pid, status = self.pid if known or not processes.lives(self.pid) else 0, None
         if pid == 0:
             return
         self.hear()
@@ -142,7 +154,7 @@ class Supervisor:
             self._status = -1
         ending = _ending(status)
         reason = self._said.decode(errors="replace").strip() or f"the daemon ended with {ending}"
-        was_ready, self.pid = self.ready, None
+        was_ready, self.pid, self.adopted = self.ready, None, False
         if not self._wanted or self.managed:
             self._tell(b"the daemon was stopped\n")
             return
@@ -176,6 +188,8 @@ class Supervisor:
             "said": self._said.decode(errors="replace"),
             "waiting": self._waiting,
             "gave_up": self.gave_up,
+            "retiring": self._retiring,
+            "adopted": self.adopted,
         }
 
     @classmethod
@@ -190,13 +204,15 @@ class Supervisor:
         supervisor._said = known["said"].encode()
         supervisor._waiting = known["waiting"]
         supervisor.gave_up = known["gave_up"]
+        supervisor._retiring = known.get("retiring", False)
+        supervisor.adopted = known.get("adopted", False)
         supervisor._new = supervisor.pid is not None
         return supervisor
 
     def _launch(self) -> None:
         self._due = None
         self._said = b""
-        self.gave_up = False
+        self.gave_up = self._retiring = self.adopted = False
         try:
             self._status, write_end = os.pipe()
         except OSError as error:

@@ -11,6 +11,10 @@ AVAILABLE = hasattr(os, "memfd_create")
 _REFUSED = (errno.ENOSPC, errno.ENOMEM, errno.EDQUOT, errno.EFBIG)
 
 
+CHUNK_BYTES = 1 << 18
+"""Written at a time where memory cannot be asked for otherwise."""
+
+
 class NoMemory(Exception):
     """There is no room for more now; what was to be written is still where it was."""
 
@@ -33,7 +37,11 @@ def create(name: str, size: int) -> int:
 def reserve(fd: int, position: int, size: int) -> None:
     """Makes sure that `size` bytes at `position` can be written; NoMemory when they cannot. Costs memory, as writing them would."""
     try:
-        os.posix_fallocate(fd, position, size)
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(fd, position, size)
+        else:  # macOS: what is there is written back, zeros where nothing was
+            for start in range(position, position + size, CHUNK_BYTES):
+                os.pwrite(fd, os.pread(fd, min(CHUNK_BYTES, position + size - start), start), start)
     except OSError as error:
         if error.errno not in _REFUSED:
             raise

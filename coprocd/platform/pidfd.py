@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import select
 import signal
 import struct
 
@@ -65,6 +66,15 @@ def wait_status(pidfd: int, pid: int) -> int | None:
                 return int(fields[-1])
     stat = _stat(pid)
     return int(stat[_STAT_EXIT_CODE]) if stat and stat[_STAT_STATE] == b"Z" else None
+
+
+def has_ended(pidfd: int) -> bool:
+    """Whether the process has ended, reaped or not; False where there is no descriptor that tells."""
+    if pidfd < 0:
+        return False
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def start_time(pid: int) -> int | None:

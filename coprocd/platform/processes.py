@@ -54,6 +54,17 @@ def descendant_reads_terminal(pid: int, depth: int = 3) -> bool:
     return any(reads_terminal(child) or (depth > 1 and descendant_reads_terminal(child, depth - 1)) for child in children)
 
 
+def lives(pid: int) -> bool:
+    """Whether there is a process of this number; one that has ended and that nobody has reaped counts."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
 def is_anothers(pid: int) -> bool:
     """Whether `pid` lives and may not be signalled by us."""
     try:

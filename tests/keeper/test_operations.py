@@ -14,6 +14,7 @@ from support.keeper import KeeperUser, LoneKeeper, Refused, lone_keeper
 from support.live import descriptors, lives
 
 from coprocd.keeper import wire
+from coprocd.keeper.process import CLIENTS_MOST
 
 
 @pytest.fixture(scope="module")
@@ -232,3 +233,12 @@ def test_without_descriptors_a_job_is_refused_with_counts_and_later_there_is_roo
         user.ask("drop", key="job 0")
         user.spawn("another", "sleep 100")
         user.close()
+
+
+def test_of_too_many_connections_the_oldest_are_cut_off_and_the_daemon_is_not(keeper: LoneKeeper, user: KeeperUser) -> None:
+    before = descriptors(keeper.process.pid)
+    crowd = [KeeperUser(keeper.path, greet=False) for _ in range(3 * CLIENTS_MOST)]
+    assert user.spawn("job", "exit 0")
+    assert descriptors(keeper.process.pid) < before + CLIENTS_MOST + 20
+    for other in crowd:
+        other.close()

@@ -114,3 +114,104 @@ def test_an_orphan_that_is_claimed_is_kept_and_its_status_is_right(keeper: LoneK
         user.ask("reap", key=key)
     assert all(job["reaped"] for job in user.ask("jobs")[0]["jobs"])
     user.close()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(b'{"key":"a","label":"b","pid":%s,"start":1}' % pid for pid in (b'"7"', b"-1", b"0", b"1", b"1e3", b"9" * 30, b"true", b"[]")),
+        b'{"key":"a","label":"b","pid":7,"start":"x"}',
+        b"[" * 100_000,
+    ],
+    ids=lambda line: repr(line[:60]),
+)
+def test_what_is_no_job_is_never_taken_for_one_and_keeps_no_keeper_from_its_work(keeper: LoneKeeper, line: bytes) -> None:
+    user = keeper.user()
+    user.spawn("job", STUBBORN)
+    user.close()
+    keeper.kill()
+    with open(keeper.register, "ab") as file:
+        file.write(line + b"\n")
+    keeper.start()
+    user = keeper.user()
+    assert "job" in [job["key"] for job in user.ask("settle")[0]["lost"]]
+    assert user.spawn("new", "exit 0")
+    user.close()
+
+
+def test_a_register_that_cannot_be_written_anew_is_kept_and_the_keeper_goes_on(keeper: LoneKeeper) -> None:
+    user = keeper.user()
+    user.spawn("job", STUBBORN)
+    user.close()
+    keeper.kill()
+    os.mkdir(f"{keeper.register}.new")  # as a full disk would, for root too
+    keeper.start()
+    user = keeper.user()
+    assert [job["key"] for job in user.ask("settle")[0]["lost"]] == ["job"]
+    assert user.ask("settle")[0]["lost"] == []
+    assert user.spawn("new", "exit 0")
+    user.close()
+
+
+def test_a_keeper_whose_register_and_socket_were_removed_ends_in_order(keeper: LoneKeeper) -> None:
+    os.unlink(keeper.register)
+    os.unlink(keeper.path)
+    keeper.process.terminate()
+    keeper.process.communicate()
+    assert keeper.process.returncode == 0
+
+
+def test_a_key_that_is_held_without_its_job_does_not_keep_the_job(keeper: LoneKeeper) -> None:
+    """A keeper that is killed while it starts a coprocess: the daemon holds the record, knows of no job, and it is ended."""
+    user = keeper.user()
+    pid, _ = user.spawn("coprocess/one", STUBBORN, kind="pipes")
+    user.close()
+    keeper.kill()
+    keeper.start()
+    user = keeper.user()
+    user.ask("hold", key="coprocess/one", names=[], label="tee")
+    assert [job["pid"] for job in user.ask("settle")[0]["lost"]] == [pid]
+    while lives(pid):
+        pass
+    user.close()
+
+
+def stray(keeper: LoneKeeper) -> int:
+    """A job of a killed keeper that is being ended, and will have to be killed."""
+    user = keeper.user()
+    pid, _ = user.spawn("job", STUBBORN, kind="pipes")
+    user.close()
+    keeper.kill()
+    keeper.start()
+    user = keeper.user()
+    assert user.ask("settle")[0]["lost"]
+    user.close()
+    return pid
+
+
+def test_a_job_that_is_being_ended_is_killed_also_when_the_keeper_is_renewed_meanwhile(keeper: LoneKeeper) -> None:
+    pid = stray(keeper)
+    user = keeper.user()
+    user.ask("renew")
+    while lives(pid):
+        pass
+    user.close()
+
+
+def test_a_job_that_is_being_ended_is_killed_also_when_the_keeper_is_killed_meanwhile(keeper: LoneKeeper) -> None:
+    pid = stray(keeper)
+    keeper.kill()
+    keeper.start()
+    user = keeper.user()
+    assert [job["pid"] for job in user.ask("settle")[0]["lost"]] == [pid]
+    while lives(pid):
+        pass
+    user.close()
+
+
+def test_a_job_that_is_being_ended_is_killed_before_the_keeper_ends(keeper: LoneKeeper) -> None:
+    pid = stray(keeper)
+    keeper.process.terminate()
+    keeper.process.communicate()
+    while lives(pid):
+        pass

@@ -105,3 +105,46 @@ def test_a_message_that_had_come_only_in_part_is_read_on_by_the_new_code(keeper:
     user.socket.sendall(frame[5:])
     assert user.receive()[0]["id"] == 7
     user.close()
+
+
+def slow_start(installed: Path, tmp_path: Path) -> None:
+    """Makes the installed keeper, when it has been renewed, wait with the start of its code until `go` is there."""
+    upgrade(
+        installed,
+        f"\nimport os, sys, time\nif '--renewed' in sys.argv:\n    open({str(tmp_path / 'there')!r}, 'w').close()\n"
+        f"    while not os.path.exists({str(tmp_path / 'go')!r}):\n        time.sleep(0.01)\n",
+    )
+
+
+def test_signals_that_come_while_the_keeper_becomes_another_wait_for_it(keeper: LoneKeeper, installed: Path, tmp_path: Path) -> None:
+    user = keeper.user()
+    _, fds = user.spawn("job", "read a; exit 9")
+    slow_start(installed, tmp_path)
+    os.kill(keeper.process.pid, signal.SIGHUP)
+    while not (tmp_path / "there").exists():
+        pass
+    os.kill(keeper.process.pid, signal.SIGHUP)
+    (tmp_path / "go").touch()
+    os.write(fds["master"], b"x\n")
+    assert user.ended("job")["exit_status"] == 9
+    (tmp_path / "go").unlink(), (tmp_path / "there").unlink()
+    os.kill(keeper.process.pid, signal.SIGHUP)
+    while not (tmp_path / "there").exists():
+        pass
+    keeper.process.terminate()
+    (tmp_path / "go").touch()
+    keeper.process.communicate()
+    assert keeper.process.returncode == 0
+    user.close()
+
+
+def test_a_field_that_only_a_later_version_knows_is_passed_over(keeper: LoneKeeper, installed: Path) -> None:
+    holdings = installed / "keeper" / "holdings.py"
+    holdings.write_text(holdings.read_text().replace('    label: str = ""\n', '    label: str = ""\n    later: int = 0\n'))
+    user = keeper.user()
+    user.spawn("job", "read a; exit 9")
+    user.ask("renew")
+    holdings.write_text(holdings.read_text().replace("    later: int = 0\n", ""))
+    user.ask("renew")
+    assert [job["key"] for job in user.ask("jobs")[0]["jobs"]] == ["job"]
+    user.close()

@@ -28,6 +28,7 @@ from coprocd.core.event_log import EventLog
 from coprocd.installed import version
 from coprocd.keeper import wire
 from coprocd.keeper.client import Belonging, KeeperClient
+from coprocd.keeper.link import Holdings
 from coprocd.platform import memory, peer, pipes, processes, service
 from coprocd.protocol import objects, places
 from coprocd.runtime import reserve
@@ -40,6 +41,8 @@ log = logging.getLogger("coprocd.daemon")
 
 PROTOCOL = objects.ProtocolRange(1, 1)
 KEY = wire.DAEMON_KEY
+LOST_MOST = 100
+"""Names of lost sessions that are told; all are in the log."""
 
 
 class Daemon:
@@ -52,7 +55,8 @@ class Daemon:
         self.events: EventLog
         self._keeper: KeeperClient
         self._own: dict[str, int] = {}
-        self._unclaimed: list[Belonging] = []
+        self._unclaimed: list[Belonging] | None = None
+        self._lost: list[str] = []
         self._exited_early: list[tuple[str, dict[str, Any]]] | None = []
         """Ends of jobs that the keeper told of before the sessions were taken over; None once they are."""
         self._started = time.monotonic()
@@ -65,6 +69,13 @@ class Daemon:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.end)
+        self.events = EventLog(
+            epoch=secrets.token_hex(8),
+            clock=time.time,
+            max_events=self.settings.events_most,
+            max_bytes=self.settings.events_bytes,
+            on_listener_error=lambda error: log.error("a listener to events failed", exc_info=error),
+        )
         self._keeper = KeeperClient(self.socket_path, self._belongings, self._on_exited, self._on_jobs_lost)
         holdings, jobs = await self._keeper.connect()
         own = self._own = holdings.pop(KEY, {})
@@ -74,21 +85,9 @@ class Daemon:
         claim = claim_socket(self.socket_path, *given, socket.socket(fileno=handed) if handed is not None else None)
         self._socket_is_given = claim.socket in given
         await self._hold({"socket": claim.socket.fileno()})
-        self.events = EventLog(
-            epoch=secrets.token_hex(8),
-            clock=time.time,
-            max_events=self.settings.events_most,
-            max_bytes=self.settings.events_bytes,
-            on_listener_error=lambda error: log.error("a listener to events failed", exc_info=error),
-        )
         context = Context(self.settings, self._keeper, await self._intake(own), self.events, self.socket_path)
         self.sessions = Sessions(context)
-        await self.sessions.recover(holdings, jobs)
-        self._unclaimed.clear()
-        early, self._exited_early = self._exited_early or [], None
-        for key, job in early:
-            self._on_exited(key, job)
-        await self._keeper.settle()
+        await self._take_over(holdings, jobs)
         limits = ApiLimits(connections=reserve.most_connections(ApiLimits().connections))
         listener = Listener(claim.socket, self, Dispatcher(handlers(), limits=limits))
         await listener.start()
@@ -98,6 +97,16 @@ class Daemon:
         service.keep_alive(loop)
         await self._ended.wait()
         await self._stop(listener, claim)
+
+    async def _take_over(self, holdings: Holdings, jobs: list[dict[str, Any]]) -> None:
+        """Makes what the daemon before left this one's: its sessions, and the ends of jobs that were told meanwhile."""
+        unborn = self.sessions.recover(holdings, jobs)
+        self._unclaimed = None  # in the same turn: from now on these descriptors are the sessions' to close
+        early, self._exited_early = self._exited_early or [], None
+        for key, job in early:
+            self._on_exited(key, job)
+        await self.sessions.drop_unborn(unborn)
+        await self._keeper.settle()
 
     @property
     def retired(self) -> bool:
@@ -123,7 +132,7 @@ class Daemon:
         self._unlink = True
         if sessions:
             self.sessions.agents.remove()
-        self._own.pop("socket")
+        self._own.pop("socket", None)
         await self._keeper.drop(KEY, "socket")
         await self._keeper.retire(end=sessions)
         return count
@@ -142,6 +151,7 @@ class Daemon:
             log=places.log_path(),
             sessions=len(self.sessions),
             coprocesses=sum(c.running for session in self.sessions for c in session.coprocesses),
+            lost=self._lost,
             limits=self.settings.limits(),
             platform={"memfd": memory.AVAILABLE, "splice": pipes.AVAILABLE, "peer_uid": peer.AVAILABLE, "proc": processes.AVAILABLE},
         )
@@ -159,14 +169,19 @@ class Daemon:
         await self._keeper.hold(KEY, fds)
 
     def _belongings(self) -> Iterator[Belonging]:
-        """All that a keeper is to hold for this daemon; until a session has been taken over, what the keeper before held of it."""
+        """All that a keeper is to hold for this daemon; until sessions have been taken over, what the keeper before held of them."""
         yield Belonging(KEY, None, self._own)
-        yield from self._unclaimed or (belonging for session in self.sessions for belonging in session.belongings())
+        if self._unclaimed is not None:
+            yield from self._unclaimed
+        else:
+            for session in self.sessions:
+                yield from session.belongings()
 
     async def _stop(self, listener: Listener, claim: Claim) -> None:
         log.info("ending with %d sessions", len(self.sessions))
         service.notify("STOPPING=1")
         await listener.close()
+        await self._keeper.has_everything()
         self._keeper.close()
         claim.release(unlink=self._unlink and not self._socket_is_given)
 
@@ -183,3 +198,5 @@ class Daemon:
             if kind == "session":
                 log.error("session %s (%s) was lost: keeper and daemon were killed together", session, job["label"])
                 self.events.append("session.lost", session, name=job["label"], pid=job["pid"])
+                if len(self._lost) < LOST_MOST:
+                    self._lost.append(job["label"])

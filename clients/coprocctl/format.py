@@ -76,6 +76,12 @@ def coprocess_state(coprocess: dict[str, Any]) -> str:
     return how if reason in (None, "exited") else f"{how} ({reason})"
 
 
+def lost_line(names: list[str]) -> str:
+    """The sessions that ended because keeper and daemon were killed together."""
+    shown = ", ".join(escaped(name) for name in names[:5]) + (", …" if len(names) > 5 else "")
+    return f"{plural(len(names), 'session')} lost when keeper and daemon were killed: {shown}"
+
+
 def plural(count: int, noun: str) -> str:
     """`1 session`, `2 sessions`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}{'es' if noun.endswith('s') else 's'}"

@@ -29,6 +29,9 @@ CONNECT_EVERY_S = 0.05
 START_AGAIN_S = 10.0
 """A keeper that was started and does not answer for so long is started again."""
 
+END_PATIENCE_S = 10.0
+"""For how long the daemon's end waits for a keeper that holds everything: without one, all sessions would end with the daemon."""
+
 SPAWN_PATIENCE_S = 20.0
 """For how long a start waits for a keeper, when there is none."""
 
@@ -84,6 +87,7 @@ class KeeperClient:
         self._link: Link | None = None
         self._linked = asyncio.Event()
         self._closed = False
+        self._settled = False
         self._succession: asyncio.Task[None] | None = None
         self._started: subprocess.Popen[bytes] | None = None
 
@@ -97,6 +101,8 @@ class KeeperClient:
             message, _ = await self._link.request({"op": "holdings"}, holdings=holdings)
         except LinkLost as error:
             raise CoprocdError("internal", f"the keeper at {self._path} ended while it was asked what it holds; start again") from error
+        except TimeoutError as error:
+            raise CoprocdError("internal", f"the keeper at {self._path} is stopped, or very busy: it does not answer") from error
         for job in message["jobs"]:
             pidfd = holdings.get(job["key"], {}).pop("pidfd", -1)
             if job["pid"] is not None:
@@ -107,6 +113,7 @@ class KeeperClient:
     async def settle(self) -> None:
         """Tells that all which lives has been claimed: the rest of what an earlier keeper knew is ended, and told of."""
         reply, _ = await self._request({"op": "settle"})
+        self._settled = True
         if reply["lost"]:
             self._on_lost_jobs(reply["lost"])
 
@@ -163,6 +170,14 @@ class KeeperClient:
         reply, _ = await self._request({"op": "renew"})
         self.version = str(reply.get("software", self.version))
 
+    async def has_everything(self) -> None:
+        """Returns when a keeper holds all that is held, after a while even if none does: what asks is about to end."""
+        try:
+            async with asyncio.timeout(END_PATIENCE_S):
+                await self._request({"op": "jobs"})
+        except TimeoutError:
+            log.error("no keeper has answered within %g s", END_PATIENCE_S)
+
     def close(self) -> None:
         """Ends the connection; once more does nothing."""
         self._closed = True
@@ -177,13 +192,13 @@ class KeeperClient:
 
     async def _request(self, message: wire.Message, fds: Sequence[int] = ()) -> tuple[wire.Message, list[int]]:
         """Asks until it is answered: what is asked this way may be done twice."""
-        while True:
+        while not self._closed or self._linked.is_set() or self._succession is not None:
             link = await self._any_link()
             try:
                 return await link.request(message, fds)
             except LinkLost:
-                if self._closed:
-                    return {"id": None, "delivered": False, "lost": []}, []
+                pass
+        return {"id": None, "delivered": False, "lost": []}, []  # it was the end, and the keeper's came first
 
     async def _any_link(self) -> Link:
         await self._linked.wait()
@@ -268,9 +283,10 @@ class KeeperClient:
             message = self._hold(belonging.key, fds, belonging.label, job)
             answers.append(asyncio.ensure_future(link.request(message, list(fds.values()))))
         await asyncio.gather(*answers)
-        reply, _ = await link.request({"op": "settle"})
-        if reply["lost"]:
-            self._on_lost_jobs(reply["lost"])
+        if self._settled:  # else this daemon has not yet said what it has: `settle` will be asked again
+            reply, _ = await link.request({"op": "settle"})
+            for cut in reply["lost"]:
+                log.warning("%s (%s) was being started or dropped when the keeper was killed: it is ended", cut["key"], cut["label"])
         message, _ = await link.request({"op": "jobs"})
         for told in message["jobs"]:
             if told["status"] is not None and told["key"] in self._jobs:

@@ -315,6 +315,7 @@ class DaemonInfo(Struct, kw_only=True):
     log: str
     sessions: int
     coprocesses: int
+    lost: list[str]
     limits: dict[str, float]
     platform: dict[str, bool]
 

@@ -179,8 +179,8 @@ class Sessions:
 
     # -- taking over --------------------------------------------------------------------------------------------------
 
-    async def recover(self, holdings: dict[str, dict[str, int]], jobs: list[dict[str, Any]]) -> None:
-        """Takes over all that an earlier daemon left with the keeper; what had not come to life is dropped."""
+    def recover(self, holdings: dict[str, dict[str, int]], jobs: list[dict[str, Any]]) -> list[str]:
+        """Takes over all that an earlier daemon left with the keeper; the keys of what had not come to life, which `drop_unborn` takes."""
         by_key = {job["key"]: job for job in jobs}
         unborn = []
         none = {"pid": None, "status": None, "reaped": True}
@@ -208,7 +208,11 @@ class Sessions:
             if not session.job_lives:
                 self._tasks.start(self._after_exit(session))
             self._watch_lease(session)
-        for key in unborn:
+        return unborn
+
+    async def drop_unborn(self, keys: list[str]) -> None:
+        """The end of taking over."""
+        for key in keys:
             await self.context.keeper.drop(key)
         self.prune()
 

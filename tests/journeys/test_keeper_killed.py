@@ -172,11 +172,13 @@ def test_of_both_killed_at_once_no_job_is_left_and_the_next_start_says_what_was_
         os.kill(one, signal.SIGKILL)
     while lives(pid) or lives(keeper):
         pass
-    daemon.command("daemon", "start")
+    said = daemon.command("daemon", "start")
     daemon.client = Client(daemon.socket)
     daemon.call("events.subscribe", since_seq=0)
     names = {daemon.client.event("session.lost")["name"] for _ in range(2)}
-    assert names == {"polite", "stubborn"}
+    assert names == {"polite", "stubborn"} == set(daemon.call("daemon.info")["lost"])
+    for shown in (said, daemon.command("daemon", "status")):
+        assert "2 sessions lost when keeper and daemon were killed: polite, stubborn" in shown
     while any(lives(job) for job in jobs):
         pass
     assert daemon.call("session.list") == []
@@ -203,3 +205,106 @@ def test_clients_are_not_slowed_while_keepers_are_killed(daemon: Live) -> None:
     done.set()
     thread.join()
     assert not failures and len(calls) > 20
+
+
+def keeper_between(daemon: Live) -> int:
+    """Kills the keeper, and returns as soon as the daemon has seen that, before there is another; its pid."""
+    keeper = daemon.pids()[1]
+    os.kill(keeper, signal.SIGKILL)
+    while "is gone, or has cut this daemon off" not in daemon.log():
+        pass
+    return keeper
+
+
+@pytest.mark.parametrize("how", ["SIGTERM", "stop", "restart"])
+def test_a_daemon_that_is_to_end_while_there_is_no_keeper_first_hands_everything_over(daemon: Live, how: str) -> None:
+    session = daemon.create(shell=RAW_CAT)
+    daemon.output(session, b"ready\n")
+    pid = daemon.pids()[0]
+    keeper_between(daemon)
+    if how == "SIGTERM":
+        os.kill(pid, signal.SIGTERM)
+    else:
+        daemon.client.send({"stop": "daemon.shutdown", "restart": "daemon.restart"}[how])
+    while lives(pid):
+        pass
+    daemon.client.close()
+    daemon.command("daemon", "start")
+    daemon._subscribe()
+    daemon.call("session.send_text", session=session, text="hello")
+    daemon.output(session, b"hello")
+    assert daemon.pids()[0] != pid
+
+
+def test_what_was_being_started_or_closed_when_the_keeper_was_killed_is_not_told_as_lost(daemon: Live) -> None:
+    session = daemon.create(shell="trap '' HUP; cat")
+    keeper = daemon.pids()[1]
+    os.kill(keeper, signal.SIGSTOP)
+    other = Client(daemon.socket)
+    closing = other.send("session.close", session=session, grace_s=0)
+    starting = other.send("session.create", shell="cat", name="unborn")
+    while not any(s["name"] == "unborn" for s in daemon.call("session.list")):
+        pass
+    os.kill(keeper, signal.SIGKILL)
+    with pytest.raises(RpcError, match="keeper was killed while it started the job"):
+        other.answer(starting)
+    other.answer(closing)
+    other.close()
+    daemon.client.event("session.closed", session=session)
+    exited(daemon, daemon.create(shell="exit 0"))
+    assert daemon.call("daemon.info")["lost"] == []
+    assert "session.lost" not in {event["type"] for event in daemon.client._events}
+
+
+def test_two_who_stop_everything_at_once_are_both_told_that_it_is_done(daemon: Live) -> None:
+    daemon.create(shell="trap '' HUP; cat")
+    others = [Client(daemon.socket) for _ in range(3)]
+    pid, keeper = daemon.pids()
+    calls = [other.send("daemon.shutdown", sessions=True) for other in others]
+    for other, number in zip(others, calls, strict=True):
+        assert other.answer(number)["sessions"] <= 1
+        other.close()
+    while lives(pid) or lives(keeper):
+        pass
+    daemon.client.close()
+    daemon.command("daemon", "start")
+    daemon._subscribe()
+
+
+def test_a_keeper_that_is_killed_while_the_first_daemon_starts_is_followed_by_another(tmp_path: Path) -> None:
+    """The daemon has nothing yet that another keeper could hold: it waited for it for ever."""
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text(
+        "import os, sys\n"
+        f"if sys.argv[:1] == ['-m'] and 'coprocd' in sys.orig_argv and not os.path.exists({str(tmp_path / 'there')!r}):\n"
+        "    import asyncio, coprocd.daemon\n"
+        "    from coprocd.daemon import Daemon\n"
+        "    real = Daemon._hold\n"
+        "    async def slow(self, fds):\n"
+        "        Daemon._hold = real\n"
+        f"        open({str(tmp_path / 'there')!r}, 'w').write(str(self._keeper.pid))\n"
+        f"        while not os.path.exists({str(tmp_path / 'go')!r}):\n"
+        "            await asyncio.sleep(0.01)\n"
+        "        await real(self, fds)\n"
+        "    Daemon._hold = slow\n"
+    )
+    thread = threading.Thread(target=_kill_at, args=(tmp_path,))
+    thread.start()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep))
+        with live() as daemon:
+            thread.join()
+            exited(daemon, daemon.create(shell="exit 0"))
+            assert daemon.pids()[1] != int((tmp_path / "there").read_text())
+
+
+def _kill_at(tmp_path: Path) -> None:
+    """Kills the keeper at the instant that a starting daemon has marked."""
+    while not (tmp_path / "there").exists() or not (tmp_path / "there").read_text():
+        pass
+    keeper = int((tmp_path / "there").read_text())
+    os.kill(keeper, signal.SIGKILL)
+    while lives(keeper):
+        pass
+    (tmp_path / "go").touch()

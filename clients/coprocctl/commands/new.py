@@ -8,7 +8,7 @@ import sys
 
 from coprocctl.arguments import byte_count, completes, filled, pair, seconds, socket_path, terminal_size
 from coprocctl.exits import EXIT_USAGE, Failure
-from coprocctl.format import escaped
+from coprocctl.format import escaped, lost_line
 from coprocctl.output import note, print_json
 from coprocctl.start import connect_or_start
 
@@ -47,8 +47,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     params = parameters(args)
-    connection, _ = connect_or_start(socket_path(args))
+    connection, started = connect_or_start(socket_path(args))
     with connection:
+        if started and (lost := connection.call("daemon.info").get("lost")):
+            note(lost_line(lost))
         # Under a key, ours if not the user's, a start that is asked for twice happens once.
         session = connection.call("session.create", params, again=True)
     if args.json:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from coprocctl.arguments import socket_path
-from coprocctl.format import escaped
+from coprocctl.format import escaped, lost_line
 from coprocctl.output import print_json
 from coprocctl.start import connect_or_start
 
@@ -24,4 +24,6 @@ def run(args: argparse.Namespace) -> int:
         print(
             f"coprocd {escaped(info['version'])} {'runs' if started else 'runs already'}: pid {info['pid']}, socket {escaped(connection.path)}"
         )
+        if info.get("lost"):
+            print(lost_line(info["lost"]))
     return 0

@@ -6,7 +6,7 @@ import argparse
 
 from coprocctl.arguments import socket_path
 from coprocctl.connection import Connection
-from coprocctl.format import age, escaped
+from coprocctl.format import age, escaped, lost_line
 from coprocctl.output import print_json, print_pairs
 
 ANSWER_TIMEOUT_S = 10.0
@@ -35,6 +35,8 @@ def run(args: argparse.Namespace) -> int:
         ("coprocesses", str(info["coprocesses"])),
         ("platform", ", ".join(name if there else f"no {name}" for name, there in info["platform"].items()) or "-"),
     ]
+    if info.get("lost"):
+        pairs.insert(8, ("lost", lost_line(info["lost"])))
     pairs += [
         ("limits" if index == 0 else "", f"{name} {value:g}" if value < 1e6 else f"{name} {value:.0f}")
         for index, (name, value) in enumerate(info["limits"].items())

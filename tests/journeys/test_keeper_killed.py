@@ -230,7 +230,7 @@ def test_a_daemon_that_is_to_end_while_there_is_no_keeper_first_hands_everything
         pass
     daemon.client.close()
     daemon.command("daemon", "start")
-    daemon._subscribe()
+    daemon.subscribe()
     daemon.call("session.send_text", session=session, text="hello")
     daemon.output(session, b"hello")
     assert daemon.pids()[0] != pid
@@ -268,7 +268,7 @@ def test_two_who_stop_everything_at_once_are_both_told_that_it_is_done(daemon: L
         pass
     daemon.client.close()
     daemon.command("daemon", "start")
-    daemon._subscribe()
+    daemon.subscribe()
 
 
 def test_a_keeper_that_is_killed_while_the_first_daemon_starts_is_followed_by_another(tmp_path: Path) -> None:

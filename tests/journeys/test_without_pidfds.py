@@ -31,7 +31,7 @@ def next_daemon(daemon: Live) -> None:
     os.kill(pid, signal.SIGKILL)
     while lives(pid):
         pass
-    daemon._subscribe()
+    daemon.subscribe()
 
 
 def test_daemons_and_jobs_come_and_go_with_their_statuses(daemon: Live) -> None:

@@ -363,12 +363,9 @@ class Coprocess:
             self._check_due.cancel()
             self._check_due = None
         if record.silent_from is not None:
-            if reason == "spawn_failed":
-                log.silence.lift()
-                record.silent_to = record.silent_from
-            else:
-                log.silence.close(log.end)
-                record.silent_to = log.end
+            # One that could not be started has silenced nothing: a range without length is lifted.
+            record.silent_to = record.silent_from if reason == "spawn_failed" else log.end
+            log.silence.close(record.silent_to)
         record.state = "ended"
         record.end_reason = reason
         record.ended_at = time.time()

@@ -24,6 +24,7 @@ from coprocd.protocol.errors import CoprocdError
 from coprocd.runtime import scope
 from coprocd.runtime.coprocess import Coprocess
 from coprocd.runtime.coprocesses import Coprocesses
+from coprocd.runtime.description import describe_session
 from coprocd.runtime.job_end import end_job, is_anothers
 from coprocd.runtime.pump import Pump
 from coprocd.runtime.ring_file import RingFile
@@ -41,9 +42,6 @@ INPUT_EVENT_S = 0.1
 
 EXITED_AFTER_S = 0.6
 """A session has exited so long after its job's end at the latest, even while a slow reader keeps the last output waiting."""
-
-SUMMARY_STDERR = 1000
-"""Characters of a coprocess's stderr shown with its session; `coprocess.get` has all of it."""
 
 
 class Session:
@@ -371,36 +369,4 @@ class Session:
 
     def describe(self) -> objects.Session:
         """How it is now; `session_not_found` when it was dropped meanwhile."""
-        if self.dropped:
-            raise CoprocdError("session_not_found", f"session {self.record.name} was closed meanwhile", session=self.id)
-        record, log = self.record, self.log
-        current, front = self.coprocesses.typing, self.typing.foreground()
-        return objects.Session(
-            id=record.id,
-            name=record.name,
-            argv=record.argv,
-            pid=record.pid,
-            state=record.state,
-            exit_status=record.exit_status if not self.running else None,
-            signal=record.signal if not self.running else None,
-            rows=record.rows,
-            cols=record.cols,
-            cwd=processes.shown(self.current_directory()),
-            title="",
-            tty=record.tty,
-            created_at=record.created_at,
-            ended_at=record.ended_at,
-            epoch=log.epoch,
-            output_offset=log.end,
-            retained_from=log.retained_from,
-            log_bytes=record.log_bytes,
-            input_bytes=self.input.waiting_bytes if self.connected else 0,
-            clients=[],
-            paused=self.pump.paused(),
-            coprocess=current.describe(SUMMARY_STDERR) if current is not None else None,
-            observers=sum(c.running and not c.record.input for c in self.coprocesses),
-            variables=record.variables,
-            labels=record.labels,
-            foreground=front,
-            activity=self.typing.activity(front),
-        )
+        return describe_session(self)

@@ -90,6 +90,8 @@ class Sessions:
     async def _create(self, params: objects.SessionCreate) -> Session:
         if params.argv is not None and params.shell is not None:
             raise CoprocdError("invalid_params", "a session takes `argv` (run as it is) or `shell` (run by /bin/sh), not both")
+        if params.coprocess is not None and isinstance(params.coprocess.from_, int) and params.coprocess.from_ > 0:
+            raise CoprocdError("invalid_params", "a coprocess that starts with its session sees it from byte 0; leave its `from` out")
         base = {} if params.clear_env else launch.base_environment()
         env = {"TERM": launch.DEFAULT_TERM} | launch.overlay(base, params.env)
         if self.context.settings.sessions.ssh_auth_link:

@@ -5,6 +5,7 @@ Checked and done in one turn of the loop, so that nothing changes in between; wh
 
 from __future__ import annotations
 
+import json
 import os
 from typing import TYPE_CHECKING, Literal
 
@@ -101,7 +102,7 @@ class Typing:
             if wanted is not None and wanted != found:
                 raise CoprocdError(
                     "precondition_failed",
-                    f"{what} is {found!r}, not {wanted!r}; nothing was typed into session {session.record.name}",
+                    f"{what} is {json.dumps(found)}, not {json.dumps(wanted)}; nothing was typed into session {session.record.name}",
                     condition=what,
                     wanted=wanted,
                     found=found,

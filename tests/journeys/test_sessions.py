@@ -207,12 +207,21 @@ def test_input_that_nobody_reads_is_bounded_and_refused_whole(daemon: Live) -> N
     daemon.call("session.close", session=session)
 
 
+def test_a_coprocess_that_starts_with_its_session_can_begin_nowhere_but_at_byte_0(daemon: Live) -> None:
+    """Another offset was passed over, and nobody told."""
+    spec = {"command": "cat", "input": False}
+    assert refused(daemon, "session.create", argv=["cat"], name="late", coprocess={**spec, "from": 5}).code == "invalid_params"
+    assert all(session["name"] != "late" for session in daemon.call("session.list"))
+    daemon.call("session.close", session=daemon.create("cat", coprocess={**spec, "from": 0}))
+
+
 def test_a_condition_that_is_not_met_leaves_the_session_untouched(daemon: Live) -> None:
     session = raw_cat(daemon)
     offset = daemon.call("session.get", session=session)["output_offset"]
     for condition in ({"offset": offset + 1}, {"echo": True}, {"at_prompt": True}, {"foreground": "vim"}):
         error = refused(daemon, "session.send_text", session=session, text="no", if_=condition)
         assert error.code == "precondition_failed" and error.data["condition"] in condition
+        assert "True" not in str(error) and "False" not in str(error)  # values stand as JSON has them
     daemon.call("session.send_text", session=session, text="yes", if_={"offset": offset, "echo": False, "foreground": "cat"})
     assert daemon.output(session, b"yes") == b"ready\nyes"
     daemon.call("session.close", session=session)

@@ -87,33 +87,34 @@ def test_the_keeper_is_renewed_with_the_daemon_when_its_version_is_another(daemo
     assert daemon.client.event("session.exited", session=session)["signal"] == "SIGTERM"
 
 
-@pytest.mark.parametrize(
-    ("file", "pattern", "replacement", "why"),
-    [
-        ("runtime/session_state.py", r"^SCHEMA = 1", "SCHEMA = 2", "session state has layout 1, and this version reads layout 2"),
-        ("runtime/output_log.py", r"^SCHEMA = 1", "SCHEMA = 2", "log state has layout 1, and this version reads layout 2"),
-        ("runtime/coprocess_state.py", r"^SCHEMA = 1", "SCHEMA = 2", "coprocess state has layout 1, and this version reads layout 2"),
-        ("runtime/intake.py", r"^SCHEMA = 1", "SCHEMA = 2", "intake state has layout 1"),
-        ("daemon.py", r"^PROTOCOL = ", "PROTOCOL = = ", "SyntaxError|invalid syntax"),
-        ("keeper/renewal.py", r"^LAYOUT = 1", "LAYOUT = 0", "installed keeper cannot take over"),
-    ],
-    ids=("session", "log", "coprocess", "intake", "broken", "keeper"),
-)
-def test_a_version_that_cannot_take_over_is_refused_before_anything_ends(
-    daemon: Live, installed: Path, file: str, pattern: str, replacement: str, why: str
-) -> None:
+CANNOT_TAKE_OVER = [
+    ("runtime/session_state.py", r"^SCHEMA = 1", "SCHEMA = 2", "session state has layout 1, and this version reads layout 2"),
+    ("runtime/output_log.py", r"^SCHEMA = 1", "SCHEMA = 2", "log state has layout 1, and this version reads layout 2"),
+    ("runtime/coprocess_state.py", r"^SCHEMA = 1", "SCHEMA = 2", "coprocess state has layout 1, and this version reads layout 2"),
+    ("runtime/intake.py", r"^SCHEMA = 1", "SCHEMA = 2", "intake state has layout 1"),
+    ("daemon.py", r"^PROTOCOL = ", "PROTOCOL = = ", "SyntaxError|invalid syntax"),
+    ("keeper/renewal.py", r"^LAYOUT = 1", "LAYOUT = 0", "installed keeper cannot take over"),
+]
+"""File, what is changed in it, and why the daemon that runs does not make way for what is then installed."""
+
+
+def test_a_version_that_cannot_take_over_is_refused_before_anything_ends(daemon: Live, installed: Path) -> None:
     session = daemon.create(shell=RAW_CAT)
     daemon.output(session, b"ready\n")
     daemon.call("coprocess.run", session=session, command="cat >/dev/null", input=False)
     pids = daemon.pids()
     change(installed / "__init__.py", r'^__version__ = ".*"', '__version__ = "9.9.9"')
-    change(installed / Path(file), pattern, replacement)
-    with pytest.raises(RpcError, match=why) as refused:
-        daemon.call("daemon.restart")
-    assert refused.value.code == "version_mismatch"
-    assert daemon.pids() == pids
+    for file, pattern, replacement, why in CANNOT_TAKE_OVER:
+        before = change(installed / file, pattern, replacement)
+        with pytest.raises(RpcError, match=why) as refused:
+            daemon.call("daemon.restart")
+        assert refused.value.code == "version_mismatch"
+        (installed / file).write_text(before)
+        assert daemon.pids() == pids
     daemon.call("session.send_text", session=session, text="unharmed")
     daemon.output(session, b"unharmed")
+    daemon.restart()
+    assert daemon.call("daemon.info")["version"] == "9.9.9"
 
 
 def test_settings_that_the_next_daemon_would_refuse_are_refused_now(daemon: Live) -> None:

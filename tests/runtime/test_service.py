@@ -112,9 +112,9 @@ def test_without_a_manager_or_with_one_that_is_gone_nothing_fails(monkeypatch: p
         assert not service.notify("READY=1")
 
 
-@pytest.mark.parametrize(("pid", "fds"), [("1", "1"), (str(os.getpid()), "x"), ("", "1"), (str(os.getpid()), "0")])
+@pytest.mark.parametrize(("pid", "fds"), [("1", "1"), ("ours", "x"), ("", "1"), ("ours", "0")])
 def test_sockets_of_another_process_are_not_taken(pid: str, fds: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LISTEN_PID", pid)
+    monkeypatch.setenv("LISTEN_PID", pid.replace("ours", str(os.getpid())))
     monkeypatch.setenv("LISTEN_FDS", fds)
     assert service.listening() == []
 
@@ -123,7 +123,7 @@ def test_sockets_of_another_process_are_not_taken(pid: str, fds: str, monkeypatc
     ("microseconds", "pid", "seconds"),
     [
         ("300000", None, 0.3),
-        ("300000", str(os.getpid()), 0.3),
+        ("300000", "ours", 0.3),
         ("300000", "1", None),
         ("0", None, None),
         ("x", None, None),
@@ -137,7 +137,7 @@ def test_signs_of_life_are_given_where_they_are_wanted_of_this_process(
         if value is None:
             monkeypatch.delenv(name, raising=False)
         else:
-            monkeypatch.setenv(name, value)
+            monkeypatch.setenv(name, value.replace("ours", str(os.getpid())))
     assert service.watchdog_s() == seconds
 
 

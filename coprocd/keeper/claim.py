@@ -24,6 +24,11 @@ def claim(path: str, timeout_s: float) -> tuple[socket.socket, int] | None:
                 os.close(lock)
                 return None
             time.sleep(0.01)
+    return listen(path), lock
+
+
+def listen(path: str) -> socket.socket:
+    """A listening socket at `path`, for who has the lock. OSError when there can be none."""
     try:
         os.unlink(path)
     except FileNotFoundError:
@@ -32,7 +37,11 @@ def claim(path: str, timeout_s: float) -> tuple[socket.socket, int] | None:
     umask = os.umask(0o177)
     try:
         listener.bind(path)
+    except OSError:
+        listener.close()
+        raise
     finally:
         os.umask(umask)
     listener.listen(BACKLOG)
-    return listener, lock
+    listener.setblocking(False)
+    return listener

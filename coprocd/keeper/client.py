@@ -103,6 +103,8 @@ class KeeperClient:
             raise CoprocdError("internal", f"the keeper at {self._path} ended while it was asked what it holds; start again") from error
         except TimeoutError as error:
             raise CoprocdError("internal", f"the keeper at {self._path} is stopped, or very busy: it does not answer") from error
+        except OSError as error:
+            raise CoprocdError("internal", f"no keeper is at {self._path}: {error.strerror}; start with coprocctl daemon start") from error
         for job in message["jobs"]:
             pidfd = holdings.get(job["key"], {}).pop("pidfd", -1)
             if job["pid"] is not None:

@@ -25,7 +25,8 @@ import time
 from collections.abc import Callable, Iterable
 
 from coprocd import __version__
-from coprocd.keeper import renewal, wire
+from coprocd.keeper import claim, renewal, wire
+from coprocd.keeper.connection import Client
 from coprocd.keeper.holdings import Holding, Holdings
 from coprocd.keeper.register import Entry, Register
 from coprocd.keeper.signals import Signals
@@ -47,15 +48,6 @@ POLL_S = 0.5
 
 CLIENTS_MOST = 64
 """Connections at a time: the daemon's, and those of starts, which are short. Of more, the longest there is cut off that is no daemon."""
-
-
-class Client:
-    """One connection: the daemon, or somebody who wants it started."""
-
-    def __init__(self, sock: socket.socket, role: str = "", decoder: wire.Decoder | None = None) -> None:
-        self.sock = sock
-        self.decoder = decoder or wire.Decoder()
-        self.role = role
 
 
 class Keeper:
@@ -161,6 +153,20 @@ class Keeper:
         client = Client(sock)
         self.clients.append(client)
         self._watch_client(client)
+
+    def _listen_again_if_removed(self) -> None:
+        """Who tidies up /tmp may take our socket away: the next daemon must find us."""
+        path = self.listener.getsockname()
+        if not os.path.lexists(path):
+            try:
+                listener = claim.listen(path)
+            except OSError as error:
+                log.error("%s was removed, and cannot be made again: %s", path, error.strerror)
+                return
+            self._unwatch(self.listener)
+            self.listener.close()
+            self.listener = listener
+            self._watch(listener, self._accept)
 
     def _watch_client(self, client: Client) -> None:
         client.sock.settimeout(SEND_TIMEOUT_S)
@@ -373,7 +379,8 @@ class Keeper:
         status = self.supervisor.status
         self.supervisor.reap(known)
         if status >= 0 and self.supervisor.status < 0:
-            self._unwatch(status)
+            self._unwatch(status)  # at once: its number is the next one's that is opened
+        self._listen_again_if_removed()
         holding = self.holdings.get(wire.DAEMON_KEY)
         if self.supervisor.gave_up and holding is not None and "socket" in holding.fds:
             self.holdings.drop(wire.DAEMON_KEY, ["socket"])

@@ -17,6 +17,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from coprocd import __version__
+from coprocd.keeper.connection import Client
 from coprocd.keeper.holdings import Holding
 from coprocd.keeper.register import Entry, Register
 from coprocd.keeper.signals import Signals
@@ -25,7 +26,7 @@ from coprocd.keeper.wire import Decoder
 from coprocd.platform import memory, pipes
 
 if TYPE_CHECKING:
-    from coprocd.keeper.process import Client, Keeper
+    from coprocd.keeper.process import Keeper
 
 log = logging.getLogger("coprocd.keeper")
 
@@ -118,7 +119,7 @@ def _client(client: Client) -> dict[str, Any]:
 
 def resume(memo: int, register_path: str) -> Keeper:
     """The keeper that the process was before, from what it left in `memo`; whoever asked is answered."""
-    from coprocd.keeper.process import Client, Keeper
+    from coprocd.keeper.process import Keeper
 
     with os.fdopen(memo, "rb") as file:
         file.seek(0)

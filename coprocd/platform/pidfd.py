@@ -64,8 +64,9 @@ def wait_status(pidfd: int, pid: int) -> int | None:
             fields = _INFO.unpack(answer)
             if fields[0] & _INFO_EXIT:
                 return int(fields[-1])
+    told = _is_told_of(pid)
     stat = _stat(pid)
-    return int(stat[_STAT_EXIT_CODE]) if stat and stat[_STAT_STATE] == b"Z" else None
+    return int(stat[_STAT_EXIT_CODE]) if told and stat and stat[_STAT_STATE] == b"Z" else None
 
 
 def has_ended(pidfd: int) -> bool:
@@ -81,6 +82,17 @@ def start_time(pid: int) -> int | None:
     """When `pid` was started, in clock ticks since boot: with it, a number names one process. None where it cannot be told."""
     stat = _stat(pid)
     return int(stat[_STAT_START]) if stat else None
+
+
+def _is_told_of(pid: int) -> bool:
+    """Whether the exit code in /proc is that of `pid`: it is 0 for whom this link of a process is not to be read either (ptrace(2), access mode)."""
+    try:
+        os.readlink(f"/proc/{pid}/exe")
+    except PermissionError:
+        return False
+    except OSError:
+        pass  # one that has ended has none
+    return True
 
 
 def _stat(pid: int) -> list[bytes]:

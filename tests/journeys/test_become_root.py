@@ -146,3 +146,16 @@ def test_a_coprocess_that_became_root_can_be_stopped_and_is_reaped_when_it_ends(
         pass
     daemon.call("session.close", session=session)
     assert daemon.descriptors() == held
+
+
+def test_the_status_of_an_orphan_that_became_root_is_right_or_null_and_never_made_up(daemon: Unprivileged, as_root: list[str]) -> None:
+    """/proc tells another user's exit code as 0."""
+    for _ in range(5):
+        session = daemon.create(*as_root, "/bin/sh", "-c", "read a; exit 5")
+        keeper = daemon.pids()[1]
+        os.kill(keeper, signal.SIGKILL)
+        while daemon.pids()[1] == keeper:
+            pass
+        daemon.call("session.send_text", session=session, text="x", enter=True)
+        assert daemon.client.event("session.exited", session=session)["exit_status"] in (5, None)
+        daemon.call("session.close", session=session)

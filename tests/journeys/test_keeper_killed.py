@@ -308,3 +308,21 @@ def _kill_at(tmp_path: Path) -> None:
     while lives(keeper):
         pass
     (tmp_path / "go").touch()
+
+
+@pytest.mark.parametrize("how", ["killed", "stopped"])
+def test_a_keeper_whose_socket_was_removed_is_found_by_the_next_daemon(daemon: Live, how: str) -> None:
+    session = daemon.create(shell=RAW_CAT)
+    daemon.output(session, b"ready\n")
+    pid, keeper = daemon.pids()
+    os.unlink(f"{daemon.socket}.keeper")
+    daemon.client.close()
+    if how == "killed":
+        os.kill(pid, signal.SIGKILL)
+    else:
+        daemon.command("daemon", "stop")
+    daemon.command("daemon", "start")
+    daemon.subscribe()
+    daemon.call("session.send_text", session=session, text="hello")
+    daemon.output(session, b"hello")
+    assert daemon.pids()[1] == keeper

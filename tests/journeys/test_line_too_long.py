@@ -115,7 +115,7 @@ def test_what_ends_a_line_of_this_terminal_ends_it_for_us(daemon: Live) -> None:
 
 def test_what_was_taken_in_raw_mode_is_no_part_of_a_line(daemon: Live) -> None:
     """Else whoever had typed 4,095 bytes without CR into a raw job could type nothing when it was canonical again."""
-    session = daemon.create(shell="stty raw -echo; echo ready; head -c 9000 >/dev/null; stty -raw; echo lines; cat >/dev/null")
+    session = daemon.create(shell="stty raw -echo; echo ready; head -c 9000 >/dev/null; sleep 0.3; stty -raw; echo lines; cat >/dev/null")
     daemon.output(session, b"ready")
     assert not too_long(daemon, session, "y" * 5000)
     typed_by_a_coprocess(daemon, session, "printf %04000d 0")

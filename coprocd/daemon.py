@@ -91,6 +91,8 @@ class Daemon:
         limits = ApiLimits(connections=reserve.most_connections(ApiLimits().connections))
         listener = Listener(claim.socket, self, Dispatcher(handlers(), limits=limits))
         await listener.start()
+        if not len(self.sessions):  # else jobs that wait to print come first (docs/decisions/0008)
+            await listener.loaded()
         log.info("coprocd %s serves %s with %d sessions", __version__, self.socket_path, len(self.sessions))
         on_ready()
         service.notify("READY=1", f"STATUS=Serves {self.socket_path}; took over {len(self.sessions)} sessions")

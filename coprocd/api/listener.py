@@ -66,6 +66,11 @@ class Listener:
         self._serving = True
         self._accept_more()
 
+    async def loaded(self) -> None:
+        """Returns when HTTP is loaded, or cannot be."""
+        if self._http_loading is not None:
+            await self._http_loading
+
     def stop_accepting(self) -> None:
         """Accepts no more. The socket stays as it is, so clients that come now wait in the backlog for whoever serves it next."""
         self._serving = False

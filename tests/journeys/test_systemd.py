@@ -13,7 +13,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.live import PATIENCE_S, Client, lives
@@ -44,32 +46,30 @@ def until(holds: Callable[[], object], what: str) -> None:
 
 def pids(manager: UserManager) -> tuple[int, int]:
     """Of daemon and keeper, asked on a new connection: it waits in the backlog while there is no daemon."""
-    client = Client(manager.socket)
-    info = client.call("daemon.info")
-    client.close()
+    info = call(manager, "daemon.info")
     assert info["supervisor"] == "systemd"
     return info["pid"], info["keeper_pid"]
 
 
-def call(manager: UserManager, method: str, **params: object) -> dict[str, object]:
-    client = Client(manager.socket)
-    try:
-        result: dict[str, object] = client.call(method, **params)
-        return result
-    finally:
-        client.close()
+def call(manager: UserManager, method: str, **params: object) -> Any:
+    with closing(Client(manager.socket)) as client:
+        return client.call(method, **params)
+
+
+def until_ready(manager: UserManager) -> None:
+    """It serves before it says that it is ready."""
+    until(lambda: manager.property("coprocd.service", "ActiveState") == "active", "a daemon that is ready")
 
 
 def text(manager: UserManager, session: str, end: str) -> str:
     """All the session printed, once it has printed `end`."""
-    client = Client(manager.socket)
     printed, offset = "", 0
     deadline = time.monotonic() + PATIENCE_S
-    while end not in printed:
-        assert time.monotonic() < deadline, printed
-        read = client.call("session.read", session=session, from_offset=offset, wait_s=1, format="text")
-        printed, offset = printed + read["text"], read["next_offset"]
-    client.close()
+    with closing(Client(manager.socket)) as client:
+        while end not in printed:
+            assert time.monotonic() < deadline, printed
+            read = client.call("session.read", session=session, from_offset=offset, wait_s=1, format="text")
+            printed, offset = printed + read["text"], read["next_offset"]
     return printed
 
 
@@ -82,6 +82,7 @@ def test_the_first_client_starts_daemon_and_keeper_and_they_are_units(manager: U
     daemon, keeper = pids(manager)
     assert manager.property("coprocd.service", "MainPID") == str(daemon)
     assert manager.property("coprocd-keeper.service", "MainPID") == str(keeper)
+    until_ready(manager)
     assert "took over 0 sessions" in manager.property("coprocd.service", "StatusText")
     assert os.stat(manager.socket).st_mode & 0o777 == 0o600
     doctor = manager.coprocctl("doctor")
@@ -159,6 +160,7 @@ def test_a_daemon_that_hangs_is_replaced(manager: UserManager) -> None:
     manager.systemctl("daemon-reload")
     session = call(manager, "session.create", shell="echo up; sleep 1000")
     daemon, _ = pids(manager)
+    until_ready(manager)
     os.kill(daemon, signal.SIGSTOP)
     assert pids(manager)[0] != daemon
     assert call(manager, "session.get", session=session["id"])["pid"] == session["pid"]

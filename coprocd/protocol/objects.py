@@ -117,6 +117,90 @@ class Coprocess(Struct, kw_only=True):
     stderr: str
 
 
+# -- triggers -------------------------------------------------------------------------------------------------------
+
+TriggerRef = Annotated[str, Meta(min_length=1, max_length=255, description="a trigger's id, or its name")]
+ProfileName = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_.][A-Za-z0-9_. -]*$")]
+Action = Literal[
+    "run_coprocess",
+    "run_silent_coprocess",
+    "run_command",
+    "send_text",
+    "inject",
+    "stop",
+    "notify",
+    "alert",
+    "bell",
+    "set_title",
+    "set_variable",
+    "set_directory",
+    "set_host",
+    "prompt",
+    "mark",
+    "named_mark",
+    "annotate",
+    "capture",
+    "highlight",
+    "highlight_line",
+    "sgr",
+    "hyperlink",
+    "call",
+    "buffer_input",
+    "password",
+]
+TriggerEvent = Literal[
+    "prompt",
+    "command_finished",
+    "directory_changed",
+    "host_changed",
+    "user_changed",
+    "idle",
+    "activity_after_idle",
+    "session_ended",
+    "bell",
+    "long_running_command",
+    "custom_escape_sequence",
+    "notification_posted",
+    "progress",
+    "job_started",
+    "job_ended",
+    "variable_changed",
+]
+
+
+class TriggerSpec(Params, kw_only=True):
+    """A regular expression on a line that the session prints, or an event, and what is done then.
+
+    `parameter` is text, or for `run_coprocess`, `run_silent_coprocess` and `run_command` also a list of arguments that no shell sees.
+    """
+
+    regex: Annotated[str, Meta(max_length=16 << 10)] = ""
+    action: Action
+    parameter: Annotated[str, Meta(max_length=64 << 10)] | Argv | dict[str, Any] | None = None
+    name: Name | None = None
+    instant: bool = False
+    enabled: bool = True
+    once: bool = False
+    cooldown_s: Seconds = 0.0
+    interactive_apps: bool = True
+    event: TriggerEvent | None = None
+    event_params: dict[str, Any] = {}
+
+
+class Trigger(TriggerSpec, kw_only=True):
+    """A trigger of a session, or of a profile: then its counts are of one session, or of all together where no session is named."""
+
+    id: str
+    session: str | None
+    profile: str | None
+    position: int
+    fired: int = 0
+    suppressed: int = 0
+    refused: int = 0
+    last_fired_at: float | None = None
+    disabled_why: str | None = None
+
+
 # -- sessions -------------------------------------------------------------------------------------------------------
 
 

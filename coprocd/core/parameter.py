@@ -7,6 +7,9 @@ capture holds is never looked at here, so nothing in it is expanded. `substituti
 from __future__ import annotations
 
 import re
+from typing import NoReturn
+
+from coprocd.protocol.errors import CoprocdError
 
 _PIECE = re.compile(r"\\(?:([0-9])|x([0-9A-Fa-f]{2})|([abenrt\\]))")
 _ESCAPES = {"a": "\a", "b": "\b", "e": "\x1b", "n": "\n", "r": "\r", "t": "\t", "\\": "\\"}
@@ -50,3 +53,9 @@ def characters(parameter: str) -> list[Piece]:
 def has_captures(parameter: str) -> bool:
     """Whether any capture is named in it."""
     return any(isinstance(piece, int) for piece, _ in pieces(parameter))
+
+
+def refuse(at: int, what: str, remedy: str, element: bool = False) -> NoReturn:
+    """Raise `invalid_params` for a character of a parameter, or an element of an argv list, counted from 0."""
+    place = f"in element {at + 1} of the parameter" if element else f"in the parameter at character {at + 1}"
+    raise CoprocdError("invalid_params", f"{place}: {what}; {remedy}", at=at + 1)

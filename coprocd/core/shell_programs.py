@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple, NoReturn
 
-from coprocd.core.shell_words import RESERVED, UNREADABLE, SimpleCommand, Word, own_variable, refuse
+from coprocd.core.parameter import refuse
+from coprocd.core.shell_words import RESERVED, UNREADABLE, SimpleCommand, Word, own_variable
 
 
 class _Options(NamedTuple):
@@ -30,6 +31,9 @@ _WRAPPERS: dict[str, _Options] = {
     "systemd-run": _Options("pHMuEtd"), "taskset": _Options("", 1), "time": _Options("fo"), "timeout": _Options("sk", 1),
     "unbuffer": _Options(), "unshare": _Options(), "xargs": _Options("IELnPsda"),
 }  # fmt: skip
+
+
+_TAKE_VARIABLES = frozenset(("env", "sudo", "doas"))
 
 
 class _Interpreter(NamedTuple):
@@ -99,14 +103,15 @@ _DECISIVE = re.compile(
 
 def judge(command: SimpleCommand) -> int:
     """Where in its words the program stands (past the end where there is none). `invalid_params` where a capture would be code."""
-    words, at, filled = command.words, 0, False
+    words, at, filled, wrapper = command.words, 0, False, ""
     while at < len(words):
-        while at < len(words) and words[at].assigns:
+        while at < len(words) and (words[at].assigns or (wrapper in _TAKE_VARIABLES and "=" in words[at].plain)):
             _assignment(words[at])
             at += 1
-        if at == len(words):
+        if at >= len(words):
             break
         word = words[at]
+        _steady(command, at)
         if word.captures:
             _code(word, "would be the program itself", "name the program, and give the capture to it as an argument")
         name = program(word)
@@ -122,13 +127,14 @@ def judge(command: SimpleCommand) -> int:
                 _fed(word, "xargs")
             return at
         filled |= name == "xargs" and command.fed
+        wrapper = name
         at = _after_wrapper(name, words, at)
     return at
 
 
 def program(word: Word) -> str:
     """The program's name without its directory and version."""
-    name = word.text.rpartition("/")[2]
+    name = word.plain.rpartition("/")[2]
     return re.sub(r"[0-9.]+$", "", name) or name
 
 
@@ -145,27 +151,39 @@ def _fed(word: Word, name: str) -> NoReturn:
 
 
 def _assignment(word: Word) -> None:
-    name = word.text.partition("=")[0]
+    name = word.plain.partition("=")[0]
+    if "\0" in name:
+        _code(word, "would be part of a variable's name", "write the name")
     if word.captures and _DECISIVE.fullmatch(name):
         _code(word, f"would be the value of {name}, which decides what is run", "give it to a variable of another name")
+
+
+def _steady(command: SimpleCommand, at: int) -> None:
+    """What may expand to nothing before or as the program makes a program of the word after it."""
+    if any(word.vanishes for word in command.words[: at + 1]):
+        for word in command.words[at + 1 :]:
+            if command.fed and program(word) in _INTERPRETERS:
+                _fed(word, program(word))
+            if word.captures:
+                _code(word, "would be the program itself where an expansion before it is empty", "put double quotes around the expansion")
 
 
 def _after_wrapper(name: str, words: list[Word], at: int) -> int:
     """The index of the program that a wrapper runs."""
     options, at = _WRAPPERS[name], at + 1
     unsure = False
-    while at < len(words) and words[at].text.startswith("-") and len(words[at].text) > 1:
+    while at < len(words) and words[at].plain.startswith("-") and len(words[at].plain) > 1:
         word = words[at]
         at += 1
-        if word.text == "--":
+        if word.plain == "--":
             break
-        if name in ("env", "flock", "sudo") and re.match("-[a-zA-Z]*[Sc]|--(split-string|command)", word.text):
+        if name in ("env", "flock", "sudo") and re.match("-[a-zA-Z]*[Sc]|--(split-string|command)", word.plain):
             for each in words[at - 1 : at + 1]:
                 if each.captures:
                     _evaluated(each, name)
-        if word.text.startswith("--"):
-            unsure = "=" not in word.text  # it may take the next word
-        elif word.text[-1] in options.letters:
+        if word.plain.startswith("--"):
+            unsure = "=" not in word.plain  # it may take the next word
+        elif word.plain[-1] in options.letters:
             at += 1
     at += options.operands
     if unsure and at + 1 < len(words) and words[at + 1].captures:
@@ -188,13 +206,13 @@ def _arguments(name: str, words: list[Word], fed: bool) -> None:
             _assignment(word)
     elif name in _FINDS:
         for index, word in enumerate(words):
-            if word.text in _FINDS_RUN:
+            if word.plain in _FINDS_RUN:
                 judge(SimpleCommand(words[index + 1 :], fed))
     elif name in _REMOTE:
         _remote(name, words, fed)
-    elif name in ("test", "[") and captured and any(word.text in ("-v", "-R") for word in words):
+    elif name in ("test", "[") and captured and any(word.plain in ("-v", "-R") for word in words):
         _evaluated(captured[0], f"{name} -v")
-    elif name == "for" and len(words) > 2 and words[2].text == "do" and captured:
+    elif name == "for" and len(words) > 2 and words[2].plain == "do" and captured:
         _code(captured[0], "may be the program itself", "name the program, and give the capture to it as an argument")
 
 
@@ -204,7 +222,7 @@ def _interpreter(name: str, words: list[Word], fed: bool) -> None:
     given = unsure = False
     while at < len(words):
         word = words[at]
-        text, at = word.text, at + 1
+        text, at = word.plain, at + 1
         if text in _STDIN or (known is _SHELL and not given and re.match("-[a-zA-Z]*s", text)):
             if fed:
                 _fed(words[0], name)
@@ -224,7 +242,7 @@ def _interpreter(name: str, words: list[Word], fed: bool) -> None:
                 unsure = (text[1:2] == "-" and "=" not in text) or (known is _SHELL and text[-1] in "oO")
         elif word.captures and not given:
             _evaluated(word, name)
-        elif unsure:
+        elif unsure or word.vanishes:
             unsure = False
         elif text != "--":
             given = True
@@ -237,13 +255,13 @@ def _interpreter(name: str, words: list[Word], fed: bool) -> None:
 def _remote(name: str, words: list[Word], fed: bool) -> None:
     """The host may be a capture; what is run there is put together again and read by a shell."""
     at = 1
-    while at < len(words) and words[at].text.startswith("-") and words[at].text != "--":
+    while at < len(words) and words[at].plain.startswith("-") and words[at].plain != "--":
         word = words[at]
-        at += 2 if word.text[-1] in _SSH_OPTIONS and len(word.text) == 2 else 1
+        at += 2 if word.plain[-1] in _SSH_OPTIONS and len(word.plain) == 2 else 1
         for each in words[at - 1 : at]:
-            if each.captures and word.text[1:2] in ("o", "F", "S", "J", "W"):
+            if each.captures and word.plain[1:2] in ("o", "F", "S", "J", "W"):
                 _evaluated(each, name)
-    at += at < len(words) and words[at].text == "--"
+    at += at < len(words) and words[at].plain == "--"
     for word in words[at + 1 :]:
         if word.captures:
             _evaluated(word, f"the shell at the other end of {name}")

@@ -12,8 +12,7 @@ import re
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-from coprocd.core.parameter import Piece, characters
-from coprocd.protocol.errors import CoprocdError
+from coprocd.core.parameter import Piece, characters, refuse
 
 VARIABLE = "COPROCD_MATCH_{}"
 _DEPTH_MOST = 20  # nested $( ) and ( ): far past what anybody writes, far below Python's own stack
@@ -36,6 +35,7 @@ class Word:
     quoted: bool = False
     braced: bool = False
     element: bool = False
+    loose: bool = False
 
     def add(self, capture: int) -> None:
         self.inside([capture])
@@ -48,6 +48,16 @@ class Word:
         self.captures.extend(captures)
 
     @property
+    def plain(self) -> str:
+        """The text where its expansions are empty."""
+        return self.text.replace("$", "").replace("`", "")
+
+    @property
+    def vanishes(self) -> bool:
+        """Whether an expansion that is empty leaves no word at all: one without quotes, or of `$@`."""
+        return self.loose and not self.plain
+
+    @property
     def assigns(self) -> bool:
         """Whether it is `NAME=…` with a name that no capture is part of."""
         return _ASSIGNMENT.match(self.text) is not None
@@ -55,7 +65,7 @@ class Word:
 
 @dataclass(slots=True)
 class SimpleCommand:
-    """Its words, assignments before it included, redirections not; `fed`: it may read what a command printed that had a capture."""
+    """Its words, assignments before it included, redirections not; `fed`: it may read what was captured, or a file of that name."""
 
     words: list[Word]
     fed: bool = False
@@ -69,12 +79,6 @@ class Scanned:
 
 class _TooIntricate(Exception):
     """No fault as long as there is no capture."""
-
-
-def refuse(at: int, what: str, remedy: str, element: bool = False) -> NoReturn:
-    """Raise `invalid_params` for a character of a parameter, or an element of an argv list, counted from 0."""
-    place = f"in element {at + 1} of the parameter" if element else f"in the parameter at character {at + 1}"
-    raise CoprocdError("invalid_params", f"{place}: {what}; {remedy}", at=at + 1)
 
 
 def own_variable(capture: int) -> str:
@@ -243,6 +247,7 @@ class _Scanner:
         word.text += self._take()
         item = self._peek()
         self._no_capture(item, "right after a `$`")
+        word.loose |= not quoted or item in ("@", "{")
         if item == "(":
             self._take()
             if self._peek() == "(":
@@ -293,6 +298,7 @@ class _Scanner:
     def _backquoted(self, word: Word) -> None:
         start = self._place()
         word.text += self._take()
+        word.loose = True
         while (item := self._peek(joined=False)) != "`":
             self._no_capture(item, "in backquotes, where quotes are read twice")
             if item is None:
@@ -341,7 +347,7 @@ class _Scanner:
             self._take()
         elif following == "(":
             self._intricate(start, f"{first}( ), which not every shell has")
-        state.redirects = True
+        state.redirects, state.reads = True, first == "<"
 
     def _operator(self, state: _Line) -> None:
         operator = self._take()
@@ -353,8 +359,8 @@ class _Scanner:
     def _end_command(self, state: _Line, piped: bool) -> None:
         self._end_word(state)
         if state.words:
-            self.commands.append(SimpleCommand(state.words, self._fed))
-        state.words, state.redirects = [], False
+            self.commands.append(SimpleCommand(state.words, self._fed or state.fed))
+        state.words, state.redirects, state.fed = [], False, False
         self._fed |= piped and self._seen
 
     def _end_word(self, state: _Line) -> None:
@@ -363,6 +369,7 @@ class _Scanner:
             return
         if state.redirects:
             state.redirects = False
+            state.fed |= state.reads and bool(word.captures)
             return
         if not state.words and not word.quoted and not word.captures:
             if word.text in UNREADABLE:
@@ -381,6 +388,8 @@ class _Line:
     words: list[Word] = field(default_factory=list)
     word: Word | None = None
     redirects: bool = False
+    reads: bool = False
+    fed: bool = False
 
     def word_at(self, at: int) -> Word:
         if self.word is None:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from coprocd.core import shell_programs, shell_words
-from coprocd.core.parameter import characters, has_captures, pieces
+from coprocd.core.parameter import characters, has_captures, pieces, refuse
 from coprocd.core.shell_words import VARIABLE, SimpleCommand, Word
 from coprocd.protocol.errors import CoprocdError
 from coprocd.protocol.objects import Action
@@ -175,7 +175,7 @@ def _words(parameter: Sequence[str]) -> SimpleCommand:
             if isinstance(piece, int):
                 word.add(piece)
             elif piece == "\0":
-                shell_words.refuse(index, "no argument can hold a NUL", "leave it out", element=True)
+                refuse(index, "no argument can hold a NUL", "leave it out", element=True)
             else:
                 word.text += piece
         words.append(word)

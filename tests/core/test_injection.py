@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from coprocd.core import substitution
+from coprocd.protocol.errors import CoprocdError
 
 SEED = 20240717
 COUNT = 540
@@ -80,6 +81,36 @@ def test_no_payload_in_any_template_runs_anything_or_loses_a_byte(tmp_path: Path
         (work / "f").unlink()
         assert not canary.exists(), (template, payload)
     assert sorted(path.name for path in work.iterdir()) == ["other file"]
+
+
+FRAGMENTS = [
+    "\\1", "\\1", " ", "echo ", "'", '"', "$(", ")", ";", "|", "&&", "(", "{ ", "; }", "if ", "; then ", "; fi", "! ", "x=", "env ", "\n", "\\\\", "#",
+    "$", "`", ">f ", "2", "<", "do ", "for x in a; ", "for x ", "done", "time ", "exec ", "command ", "nice ", "&", "true ", "\\\n", "while ", "break;",
+    "eval ", "sh ", "-c ", "case x in x) ", ";; esac", "xargs ", "cat ", "$x ", "${x}", "f() ", "f ", "-- ", "-n ", "5 ", "timeout ", "<<E\n", "a", "=", "~", "((",
+]  # fmt: skip
+
+
+def test_whatever_command_is_accepted_runs_nothing_that_was_captured(tmp_path: Path) -> None:
+    """Commands put together by chance; the capture is the name of a program, or shell code. Most are no commands: a few hundred are."""
+    seed, ran = random.Random(SEED), 0
+    program, canary, work = tmp_path / "program", tmp_path / "canary", tmp_path / "work"
+    work.mkdir()
+    while ran < 300:
+        template = "".join(seed.choice(FRAGMENTS) for _ in range(seed.randint(2, 9))) + " \\1" * seed.randint(0, 1)
+        groups = [b"", seed.choice([str(program), f"; {program}", f"$({program})"]).encode()]
+        try:
+            command = substitution.command(template, groups)
+        except CoprocdError:
+            continue
+        if substitution.refusal(template, groups) is None:
+            program.write_text(f"#!/bin/sh\ntouch {canary}\n")  # again: `> \\1` may have emptied it
+            program.chmod(0o755)
+            environment = {"PATH": os.defpath, **substitution.environment(groups, b"")}
+            done = subprocess.run(
+                ["/bin/sh", "-c", command], cwd=work, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=20
+            )
+            ran += done.returncode == 0
+            assert not canary.exists(), (template, command)
 
 
 def test_a_command_that_pasted_its_capture_would_be_seen_here(tmp_path: Path) -> None:

@@ -122,13 +122,14 @@ PROGRAM = [
     r"nohup \1", r"nice -n 5 \1", r"time \1", r"command \1", r"xargs -I {} \1", r"timeout 5 \1", r"x; \1", "x\n\\1", r"x | \1", r"x && \1",
     r"x || \1", r"x & \1", r'echo "$(\1)"', r"(\1)", r"{ \1; }", r"! \1", r"if \1; then x; fi", r"while x; do \1; done", r"> f \1",
     r"2>&1 \1", r'"$(echo \1)"', r"find . -exec \1 {} +", r"time { \1; }", r"for x do \1; done", "a\\\n\\1", r"env nice sudo \1",
+    r"$x \1", r"${x} \1", r"$(x) \1", r"`x` \1", r'"$@" \1', r"env $x \1", r"${x}nice \1", r"env a.b=c \1", r"nice $x -n 5 \1",
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("parameter", PROGRAM)
 def test_a_capture_that_would_be_the_program_is_refused(parameter: str) -> None:
     assert re.search(
-        r"in the parameter at character \d+: .*(would be the program itself|may be (a|the) program|would be split into words)",
+        r"in the parameter at character \d+: .*(would be the program itself|may be (a|the) program|would be split into words|would be part of a variable)",
         refused(parameter),
     )
 
@@ -139,6 +140,7 @@ CODE = [
     r"node --eval \1", r"awk '/\1/'", r"sed s/x/\1/", r"sed -n -e p -e \1", r"env -S 'x \1'", r"su -c 'x \1'", r"watch ls \1",
     r"ssh host ls \1", r"ssh -o \1 host", r"tmux new-window \1", r"find . -exec sh -c 'x \1' \;", r"xargs sh -c \1", r"alias x=\1",
     r"let \1", r"[ -v \1 ]", r'sh -c "$(printf %s \1)"', r"busybox sh -c \1",
+    r"sh $x-c 'echo \1'", r"python3 $x \1", r"${x}eval \1",
 ]  # fmt: skip
 
 
@@ -151,7 +153,7 @@ def test_a_capture_in_the_code_of_another_interpreter_is_refused_and_the_variabl
     "parameter",
     [
         *(r"echo \1 | sh", r"echo \1 | (bash)", r"echo \1 | bash -s x", r"echo \1 | python3 -", r"echo \1 | xargs -I{} sh -c 'x {}'"),
-        *(r"{ echo \1; } | { x; sh; }", r"echo \1 | ssh host", r"printf \1 | xargs -I{} {}"),
+        *(r"{ echo \1; } | { x; sh; }", r"echo \1 | ssh host", r"printf \1 | xargs -I{} {}", r"sh < \1", r"$x sh < \1", r"cat < \1 | sh"),
     ],
 )
 def test_what_a_capture_was_printed_into_is_not_run(parameter: str) -> None:

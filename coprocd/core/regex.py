@@ -1,0 +1,175 @@
+"""Regular expressions of triggers: RE2 over the text of lines, in time linear in the text.
+
+Owns what RE2 is asked for and with which options, and what is said where it refuses. A compiled pattern means the same
+on the text of one line and on many lines joined by LF: no match holds an LF (never_nl), `^` and `$` are a line's start
+and end, whatever the user writes (`\\A`, `\\z` and the flag m are rewritten). Must never be given text that is not UTF-8.
+The trigger matcher calls it, and whoever must know whether a regex is one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import re2
+
+from coprocd.core import regex_syntax
+from coprocd.protocol.errors import CoprocdError
+
+PATTERN_MOST_BYTES = 16 << 10
+"""A regex longer than this is a mistake or an attack."""
+
+PATTERN_MEMORY_BYTES = 2 << 20
+"""What RE2 may use for one regex: a third for its states, the rest for a program of about 40,000 steps."""
+
+SET_MEMORY_BYTES = (32 << 20, 256 << 20)
+"""What RE2 may use for a set, at least and at most; in between, SET_BYTES_A_STEP for each step of the programs in it."""
+SET_BYTES_A_STEP = 128
+
+GROUPS_MOST = 10
+"""\\0 to \\9."""
+
+_NEWLINE = 10
+_UNMATCHED = -1
+
+
+class Found:
+    """One match in a text: where it is, and its groups \\0 to \\9, None where a group takes no part."""
+
+    __slots__ = ("end", "groups", "start")
+
+    def __init__(self, start: int, end: int, groups: tuple[bytes | None, ...]) -> None:
+        self.start = start
+        self.end = end
+        self.groups = groups
+
+
+class Pattern:
+    """A compiled regex. `text` is what the user wrote, `source` what RE2 was given, `steps` the size of its program."""
+
+    __slots__ = ("_regex", "source", "steps", "text")
+
+    def __init__(self, text: str, source: str, regex: re2._Regexp) -> None:
+        self.text = text
+        self.source = source
+        self.steps: int = regex.programsize
+        self._regex = regex
+
+    def search(self, text: bytes, start: int = 0, end: int | None = None) -> Found | None:
+        """The leftmost match between the two positions; what is around them still counts for `^`, `$` and `\\b`."""
+        match = self._regex.search(text, start, len(text) if end is None else end)
+        if match is None:
+            return None
+        first, last = match.span()
+        groups = min(self._regex.groups + 1, GROUPS_MOST)
+        return Found(first, last, tuple([match[number] for number in range(groups)]))
+
+    def finditer(self, text: bytes, start: int = 0, end: int | None = None) -> Iterator[Found]:
+        """All that do not overlap, from left to right. One that is empty counts only as the first of its line."""
+        if end is None:
+            end = len(text)
+        last = _UNMATCHED
+        while start <= end:
+            found = self.search(text, start, end)
+            if found is None:
+                return
+            start = found.end
+            if found.end > found.start:
+                yield found
+                last = start
+                # At the end of a line there could only be an empty match, which is not the line's first.
+                if start == end or text[start] == _NEWLINE:
+                    start += 1
+                continue
+            if last == _UNMATCHED or text.find(b"\n", last, start) >= 0:
+                yield found
+                last = start
+            start += 1
+            while start < end and text[start] & 0xC0 == 0x80:
+                start += 1
+
+
+class PatternSet:
+    """Many patterns, matched in one pass. It says which of them match, not where."""
+
+    __slots__ = ("_parts", "_patterns")
+
+    def __init__(self, patterns: Sequence[Pattern], parts: int = 1) -> None:
+        """In several `parts` it takes as many passes, each over fewer states: for patterns that are costly together."""
+        self._patterns = list(patterns)
+        self._parts: list[tuple[int, int, re2.Set | None]] = []
+        size = -(-len(self._patterns) // parts) or 1
+        for first in range(0, len(self._patterns), size):
+            self._add(first, min(first + size, len(self._patterns)))
+
+    def _add(self, first: int, last: int) -> None:
+        """Compiles a set of patterns, in halves where RE2 has not the memory for it as a whole."""
+        try:
+            self._parts.append((first, last, _set(self._patterns[first:last])))
+        except re2.error:
+            if last - first == 1:
+                self._parts.append((first, last, None))
+                return
+            middle = (first + last) // 2
+            self._add(first, middle)
+            self._add(middle, last)
+
+    def hits(self, text: bytes) -> list[int]:
+        """The indices of the patterns that match somewhere in the text, ascending."""
+        hits: list[int] = []
+        for first, last, together in self._parts:
+            matched = None if together is None else together.Match(text)
+            canary = last - first
+            if matched is None or canary not in matched:
+                # The set has run out of memory, which RE2's binding says by an empty answer.
+                hits += [index for index in range(first, last) if self._patterns[index].search(text) is not None]
+            elif len(matched) > 1:
+                hits += sorted(first + index for index in matched if index != canary)
+        return hits
+
+
+def compile(pattern: str) -> Pattern:
+    """The compiled pattern. `invalid_regex` where it is none: with the reason, and what to write instead if that is known."""
+    try:
+        size = len(pattern.encode())
+    except UnicodeEncodeError:
+        raise _refused(
+            pattern, "it holds half a surrogate pair, which is no character", "write `\\x{...}` for a character by its number"
+        ) from None
+    if size > PATTERN_MOST_BYTES:
+        raise _refused(pattern, f"it is {size} bytes long, and {PATTERN_MOST_BYTES} are allowed", "write several triggers")
+    tokens = regex_syntax.tokens(pattern)
+    refused = regex_syntax.never_supported(tokens)
+    if refused is not None:
+        raise _refused(pattern, *refused)
+    source = "(?m)" + regex_syntax.for_lines(tokens)
+    try:
+        return Pattern(pattern, source, re2.compile(source, _options(PATTERN_MEMORY_BYTES)))
+    except re2.error as error:
+        reason = error.args[0].decode("utf-8", "replace") if error.args else "RE2 refuses it"
+        raise _refused(pattern, reason, regex_syntax.remedy(tokens, reason)) from None
+
+
+def _refused(pattern: str, reason: str, remedy: str) -> CoprocdError:
+    shown = pattern if len(pattern) <= 100 else pattern[:99] + "…"
+    shown = shown.encode("utf-8", "backslashreplace").decode()
+    return CoprocdError("invalid_regex", f"the regex `{shown}` cannot be used: {reason}; {remedy}", reason=reason)
+
+
+def _options(memory_bytes: int) -> re2.Options:
+    options = re2.Options()
+    options.never_nl = True
+    options.log_errors = False
+    options.max_mem = memory_bytes
+    return options
+
+
+def _set(patterns: Sequence[Pattern]) -> re2.Set:
+    """All in one set, and behind them a pattern that always matches."""
+    least, most = SET_MEMORY_BYTES
+    steps = sum(pattern.steps for pattern in patterns)
+    together = re2.Set.SearchSet(_options(min(most, least + steps * SET_BYTES_A_STEP)))
+    for pattern in patterns:
+        together.Add(pattern.source)
+    together.Add("")
+    together.Compile()
+    return together

@@ -72,12 +72,16 @@ def _answer_can_take_over(found: str) -> int:
 
 
 def _check_config() -> int:
-    """Whether a daemon would start with the settings as they are, for `coprocctl doctor`."""
+    """Whether a daemon would start with the settings as they are, for `coprocctl doctor`; on stderr also which triggers it would leave out."""
+    from coprocd.runtime import profiles
+
     try:
         load(places.config_path())
     except CoprocdError as error:
         print(error, file=sys.stderr)
         return 1
+    if fault := profiles.fault_in(places.config_path()):
+        print(f"{fault}; correct it, these triggers are left out", file=sys.stderr)
     return 0
 
 

@@ -1,6 +1,7 @@
 """Settings: every limit with its unit and its reason, frozen once read.
 
-`[limits]` and `[sessions]` of config.toml hold any of theirs by name. A file that is broken is an error that says where.
+`[limits]` and `[sessions]` of config.toml hold any of theirs by name. A file that is broken is an error that says where. Its
+`profiles` are not settings: they change while the daemon runs (`coprocd.runtime.profiles`).
 """
 
 from __future__ import annotations
@@ -110,8 +111,16 @@ def load(path: str) -> Settings:
         raise _broken(path, "it is nested too deeply") from error
     except ValueError as error:  # no TOML, or no UTF-8
         raise _broken(path, str(error)) from error
-    if unknown := sorted(document.keys() - {"limits", "sessions"}):
-        raise _broken(path, f"there is no table {unknown[0]!r}, settings stand in [limits] and [sessions]")
+    return check(path, document)
+
+
+def check(path: str, document: dict[str, Any]) -> Settings:
+    """The settings in a config.toml that is TOML. What stands in `profiles` is `coprocd.core.profiles`' to judge."""
+    if unknown := sorted(document.keys() - {"limits", "sessions", "profiles"}):
+        raise _broken(
+            path,
+            f"there is no table {unknown[0]!r}, settings stand in [limits] and [sessions], triggers in [[profiles.NAME.triggers]]",
+        )
     limits = _table(path, document, "limits", Settings)
     return msgspec.structs.replace(limits, sessions=_table(path, document, "sessions", SessionSettings))
 

@@ -120,7 +120,16 @@ class Coprocess(Struct, kw_only=True):
 # -- triggers -------------------------------------------------------------------------------------------------------
 
 TriggerRef = Annotated[str, Meta(min_length=1, max_length=255, description="a trigger's id, or its name")]
-ProfileName = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_.][A-Za-z0-9_. -]*$")]
+PROFILE_NAME_PATTERN = r"^[A-Za-z0-9_.][A-Za-z0-9_. -]*$"
+ProfileName = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=100,
+        pattern=PROFILE_NAME_PATTERN,
+        description="1 to 100 letters, digits, blanks, `_`, `.` and `-`, not beginning with a blank or `-`",
+    ),
+]
 Action = Literal[
     "run_coprocess",
     "run_silent_coprocess",

@@ -182,11 +182,11 @@ def _settings(path: str) -> Check:
         return Check("fail", "settings", f"{path} was not read within {JUDGE_TIMEOUT_S:g} s", "put a plain file there, or move it away")
     except OSError as error:
         return Check("fail", "settings", f"{path} was not judged: {sys.executable}: {error.strerror}", REINSTALL)
-    if done.returncode == 0:
+    if done.returncode == 0 and not done.stderr:
         return Check("ok", "settings", path if os.path.exists(path) else f"{path}, not there: all as shipped")
     said, _, remedy = done.stderr.strip().rpartition("\n")[2].rpartition("; ")
     if said.startswith(path):
-        return Check("fail", "settings", said, remedy)
+        return Check("fail" if done.returncode else "warn", "settings", said, remedy)
     return Check("fail", "settings", f"{path} was not judged: {said or remedy}", REINSTALL)
 
 

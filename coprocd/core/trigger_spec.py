@@ -1,0 +1,70 @@
+"""What makes a trigger valid, wherever it comes from: a call, config.toml, an import.
+
+`made` turns fields as they were written into a TriggerSpec, iTerm2's class names of actions included; `check` refuses what
+could never work. Both before anything is changed: a trigger that is in a list is one that can fire.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from coprocd.core import iterm2, regex, substitution
+from coprocd.protocol.errors import CoprocdError
+from coprocd.protocol.objects import TriggerSpec
+
+FIELDS: tuple[str, ...] = (
+    "name",
+    "regex",
+    "event",
+    "event_params",
+    "action",
+    "parameter",
+    "instant",
+    "enabled",
+    "once",
+    "cooldown_s",
+    "interactive_apps",
+)
+"""In the order in which they are written: what it waits for, what is done, how."""
+
+DEFAULTS: dict[str, Any] = {name: value for name, value in msgspec.to_builtins(TriggerSpec(action="stop")).items() if name != "action"}
+"""What a field means that is left out."""
+
+
+def made(fields: Mapping[str, Any]) -> TriggerSpec:
+    """The valid trigger of `fields`; `invalid_params` or `invalid_regex` says what is wrong."""
+    action = fields.get("action")
+    try:
+        spec = msgspec.convert({**fields, "action": _action(action)} if isinstance(action, str) else dict(fields), TriggerSpec)
+    except (msgspec.ValidationError, RecursionError) as error:
+        said = str(error) if isinstance(error, msgspec.ValidationError) else "nested too deeply"
+        raise CoprocdError("invalid_params", said.replace("`$.", "`")) from None
+    check(spec)
+    return spec
+
+
+def check(spec: TriggerSpec) -> None:
+    """Refuses a trigger that could never fire, or never do what it is to do."""
+    if spec.event is None and not spec.regex:
+        raise CoprocdError("invalid_params", "a trigger needs a `regex`, or an `event`")
+    if spec.regex:
+        regex.compile(spec.regex)
+    substitution.check(spec.action, spec.parameter)
+
+
+def _action(name: str) -> str:
+    """Our name of an action that is named in either way."""
+    found = iterm2.action_named(name)
+    if found is None:
+        from difflib import get_close_matches
+
+        actions = msgspec.json.schema(TriggerSpec)["$defs"]["TriggerSpec"]["properties"]["action"]["enum"]
+        near = get_close_matches(name, actions, 1)
+        raise CoprocdError(
+            "invalid_params",
+            f"there is no action {name[:60]!r}" + (f" (did you mean {near[0]!r}?)" if near else f"; the actions are: {', '.join(actions)}"),
+        )
+    return found

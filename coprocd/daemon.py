@@ -34,6 +34,7 @@ from coprocd.protocol import objects, places
 from coprocd.runtime import reserve
 from coprocd.runtime.context import Context
 from coprocd.runtime.intake import Intake
+from coprocd.runtime.profiles import Profiles
 from coprocd.runtime.sessions import Sessions
 from coprocd.settings import Settings
 
@@ -53,6 +54,7 @@ class Daemon:
         self.socket_path = socket_path
         self.sessions: Sessions
         self.events: EventLog
+        self.profiles: Profiles
         self._keeper: KeeperClient
         self._own: dict[str, int] = {}
         self._unclaimed: list[Belonging] | None = None
@@ -85,9 +87,12 @@ class Daemon:
         claim = claim_socket(self.socket_path, *given, socket.socket(fileno=handed) if handed is not None else None)
         self._socket_is_given = claim.socket in given
         await self._hold({"socket": claim.socket.fileno()})
-        context = Context(self.settings, self._keeper, await self._intake(own), self.events, self.socket_path)
+        self.profiles = Profiles(places.config_path(), self.events, lambda names: self.sessions.on_profiles_changed(names))
+        await self.profiles.load()
+        context = Context(self.settings, self._keeper, await self._intake(own), self.events, self.socket_path, self.profiles)
         self.sessions = Sessions(context)
         await self._take_over(holdings, jobs)
+        self.profiles.watch()
         limits = ApiLimits(connections=reserve.most_connections(ApiLimits().connections))
         listener = Listener(claim.socket, self, Dispatcher(handlers(), limits=limits))
         await listener.start()
@@ -154,6 +159,7 @@ class Daemon:
             sessions=len(self.sessions),
             coprocesses=sum(c.running for session in self.sessions for c in session.coprocesses),
             lost=self._lost,
+            config_fault=self.profiles.fault,
             limits=self.settings.limits(),
             platform={"memfd": memory.AVAILABLE, "splice": pipes.AVAILABLE, "peer_uid": peer.AVAILABLE, "proc": processes.AVAILABLE},
         )

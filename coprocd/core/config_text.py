@@ -239,9 +239,10 @@ def _value(value: Any, pattern: bool = False) -> Item:
     if pattern and "\\" in value and "'" not in value and value.isprintable():
         return tomlkit.string(value, literal=True)
     try:
-        return tomlkit.item(value)
+        item: Item = tomlkit.item(value)
     except (TOMLKitError, ValueError) as error:  # null, above all
         raise CoprocdError("invalid_params", f"config.toml cannot hold {value!r}, of a table of a trigger") from error
+    return item
 
 
 def _inline(text: str, profile: str) -> bool:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
 from coprocd.core import trigger_spec
+from coprocd.core.definition import Definition
 from coprocd.protocol.errors import CoprocdError
 from coprocd.protocol.objects import PROFILE_NAME_PATTERN, TriggerSpec
 
@@ -27,13 +28,6 @@ PROFILES_MOST = 100
 
 ID_MOST = 255
 _ID = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.-]*\Z")
-
-
-class Definition(NamedTuple):
-    """A trigger of a profile."""
-
-    id: str
-    spec: TriggerSpec
 
 
 Profiles = dict[str, list[Definition]]

@@ -13,7 +13,7 @@ import msgspec
 
 from coprocd.core import iterm2, regex, substitution
 from coprocd.protocol.errors import CoprocdError
-from coprocd.protocol.objects import TriggerSpec
+from coprocd.protocol.objects import Action, TriggerSpec
 
 FIELDS: tuple[str, ...] = (
     "name",
@@ -38,7 +38,7 @@ def made(fields: Mapping[str, Any]) -> TriggerSpec:
     """The valid trigger of `fields`; `invalid_params` or `invalid_regex` says what is wrong."""
     action = fields.get("action")
     try:
-        spec = msgspec.convert({**fields, "action": _action(action)} if isinstance(action, str) else dict(fields), TriggerSpec)
+        spec = msgspec.convert({**fields, "action": action_of(action)} if isinstance(action, str) else dict(fields), TriggerSpec)
     except (msgspec.ValidationError, RecursionError) as error:
         said = str(error) if isinstance(error, msgspec.ValidationError) else "nested too deeply"
         raise CoprocdError("invalid_params", said.replace("`$.", "`")) from None
@@ -55,9 +55,9 @@ def check(spec: TriggerSpec) -> None:
     substitution.check(spec.action, spec.parameter)
 
 
-def _action(name: str) -> str:
+def action_of(name: str) -> Action:
     """Our name of an action that is named in either way."""
-    found = iterm2.action_named(name)
+    found: Action | None = iterm2.action_named(name)
     if found is None:
         from difflib import get_close_matches
 

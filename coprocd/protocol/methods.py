@@ -17,6 +17,7 @@ from collections import namedtuple
 Method = namedtuple("Method", "name params result errors summary needs", defaults=("",))
 
 _SESSION = ("session_not_found", "session_ambiguous")
+_TRIGGER = ("trigger_not_found", "invalid_regex", "resource_exhausted", "permission_denied")
 _INPUT = (*_SESSION, "session_exited", "session_busy", "input_full", "line_too_long", "precondition_failed")
 
 METHODS: dict[str, Method] = {
@@ -26,7 +27,7 @@ METHODS: dict[str, Method] = {
             "session.create",
             "SessionCreate",
             "Session",
-            ("name_taken", "spawn_failed", "session_exited", "resource_exhausted"),
+            ("name_taken", "spawn_failed", "session_exited", "resource_exhausted", "invalid_regex"),
             "Starts a job on a new pty; with `coprocess`, a coprocess that sees its output from byte 0.",
         ),
         Method("session.list", "SessionList", "list[Session]", (), "All sessions, the ended ones that are kept included."),
@@ -74,6 +75,62 @@ METHODS: dict[str, Method] = {
             "Reads what the session printed, from an offset on; waits for more when asked to.",
         ),
         Method(
+            "session.inject",
+            "SessionInject",
+            "Nothing",
+            (*_SESSION, "session_exited"),
+            "Shows bytes on the screen and to viewers, which the job, the log, coprocesses and triggers do not get.",
+        ),
+        Method(
+            "session.set_variable",
+            "SessionSetVariable",
+            "Session",
+            (*_SESSION, "resource_exhausted"),
+            "Sets a variable on a session; triggers may wait for its change.",
+        ),
+        Method(
+            "session.annotate",
+            "SessionAnnotate",
+            "Mark",
+            (*_SESSION, "offset_lost", "resource_exhausted"),
+            "Puts a note at an offset of the output.",
+        ),
+        Method("session.marks", "SessionMarks", "list[Mark]", _SESSION, "The marks of a session: what triggers and callers left at offsets."),
+        Method(
+            "trigger.add",
+            "TriggerAdd",
+            "Trigger",
+            (*_SESSION, "invalid_regex", "resource_exhausted", "permission_denied"),
+            "Adds a trigger to a session, or to a profile in config.toml; a profile that there is not begins with it.",
+        ),
+        Method(
+            "trigger.list",
+            "TriggerList",
+            "list[Trigger]",
+            _SESSION,
+            "The triggers of a session: its own, then its profile's, with what they did in it. Or those of a profile, with what they did in all its sessions.",
+        ),
+        Method("trigger.get", "TriggerGet", "Trigger", ("trigger_not_found",), "One trigger, by id or name."),
+        Method("trigger.update", "TriggerUpdate", "Trigger", _TRIGGER, "Changes what a trigger waits for or does, or its place in the order."),
+        Method("trigger.remove", "TriggerGet", "Trigger", _TRIGGER, "Removes a trigger: how it was at its end."),
+        Method("trigger.enable", "TriggerGet", "Trigger", _TRIGGER, "Switches a trigger on."),
+        Method("trigger.disable", "TriggerGet", "Trigger", _TRIGGER, "Switches a trigger off."),
+        Method(
+            "trigger.test",
+            "TriggerTest",
+            "TriggerTestResult",
+            ("invalid_regex",),
+            "What a regex would match if a session printed a text, and what the parameter would be. Nothing is run.",
+        ),
+        Method(
+            "trigger.import",
+            "TriggerImport",
+            "TriggerImported",
+            (*_SESSION, "resource_exhausted", "permission_denied"),
+            "Adds triggers as iTerm2 exports them, and says of each that cannot work here why.",
+        ),
+        Method("trigger.export", "TriggerExport", "list[dict[str, Any]]", _SESSION, "A session's own triggers, or a profile's, as iTerm2 imports them."),
+        Method(
             "coprocess.run",
             "CoprocessRun",
             "Coprocess",
@@ -114,6 +171,7 @@ METHODS: dict[str, Method] = {
         ),
         Method("events.unsubscribe", "EventsUnsubscribe", "Nothing", (), "Ends a subscription.", "connection"),
         Method("daemon.info", None, "DaemonInfo", (), "Pids, version, protocol, places and limits of this daemon."),
+        Method("daemon.reload", None, "Reloaded", (), "Reads the profiles in config.toml anew; where the file is broken, they stay and the error says where."),
         Method(
             "daemon.restart",
             "DaemonRestart",
@@ -144,5 +202,7 @@ EVENT_TYPES: dict[str, str] = {
     "coprocess.lost": "an observer with on_full `drop` was overtaken; carries from and to",
     "coprocess.line_cut": "the terminal drops bytes that a coprocess typed, since their line is too long; carries bytes, and is told once",
     "input": "something was typed; carries origin and bytes, never content",
+    "config.reloaded": "config.toml was read anew; carries profiles, the names of those that changed",
+    "config.failed": "config.toml is broken, and the triggers stay as they were; carries fault, which says where",
     "dropped": "this subscriber missed from_seq to to_seq",
 }

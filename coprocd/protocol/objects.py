@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta, Struct, field
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 # -- limits of single values; those of running things are in coprocd.settings ---------------------------------------
 
@@ -177,15 +177,22 @@ TriggerEvent = Literal[
 ]
 
 
+Regex = Annotated[str, Meta(max_length=16 << 10)]
+ActionName = Annotated[str, Meta(max_length=100)]
+"""Of ours or of iTerm2's classes: `coprocd.core.trigger_spec` knows both."""
+TriggerParameter = Annotated[str, Meta(max_length=64 << 10)] | Argv | dict[str, Any]
+Position = Annotated[int, Meta(ge=0, le=1_000_000)]
+
+
 class TriggerSpec(Params, kw_only=True):
     """A regular expression on a line that the session prints, or an event, and what is done then.
 
     `parameter` is text, or for `run_coprocess`, `run_silent_coprocess` and `run_command` also a list of arguments that no shell sees.
     """
 
-    regex: Annotated[str, Meta(max_length=16 << 10)] = ""
+    regex: Regex = ""
     action: Action
-    parameter: Annotated[str, Meta(max_length=64 << 10)] | Argv | dict[str, Any] | None = None
+    parameter: TriggerParameter | None = None
     name: Name | None = None
     instant: bool = False
     enabled: bool = True
@@ -210,6 +217,117 @@ class Trigger(TriggerSpec, kw_only=True):
     disabled_why: str | None = None
 
 
+class Mark(Struct, kw_only=True):
+    """A place in a session's output that a trigger or `session.annotate` has marked; `end` is where the text ends that it is about."""
+
+    id: str
+    session: str
+    offset: int
+    end: int | None
+    line_offset: int | None
+    kind: Literal["mark", "named_mark", "prompt", "annotation", "capture", "highlight", "highlight_line", "sgr", "hyperlink"]
+    name: str | None
+    text: str | None
+    trigger: str | None
+    created_at: float
+
+
+class TriggerGiven(TriggerSpec, kw_only=True):
+    """A trigger as a caller gives it: `action` may be a class name of iTerm2's."""
+
+    action: ActionName  # type: ignore[assignment]
+
+
+class TriggerAdd(TriggerGiven, kw_only=True):
+    session: SessionRef | None = None
+    profile: ProfileName | None = None
+    position: Position | None = None
+
+
+class TriggerList(Params, kw_only=True):
+    session: SessionRef | None = None
+    profile: ProfileName | None = None
+
+
+class TriggerGet(Params, kw_only=True):
+    trigger: TriggerRef
+
+
+class TriggerUpdate(Params, kw_only=True):
+    """What is not given stays as it is."""
+
+    trigger: TriggerRef
+    regex: Regex | UnsetType = UNSET
+    action: ActionName | UnsetType = UNSET
+    parameter: TriggerParameter | UnsetType | None = UNSET
+    name: Name | UnsetType | None = UNSET
+    instant: bool | UnsetType = UNSET
+    enabled: bool | UnsetType = UNSET
+    once: bool | UnsetType = UNSET
+    cooldown_s: Seconds | UnsetType = UNSET
+    interactive_apps: bool | UnsetType = UNSET
+    event: TriggerEvent | UnsetType | None = UNSET
+    event_params: dict[str, Any] | UnsetType = UNSET
+    position: Position | None = None
+
+
+class TriggerTest(Params, kw_only=True):
+    regex: Regex
+    text: Annotated[str, Meta(max_length=1 << 20)]
+    instant: bool = False
+    parameter: TriggerParameter | None = None
+    action: ActionName | None = None
+
+
+class TriggerMatch(Struct, kw_only=True):
+    """A place where a regex matches. `expanded` is the parameter as the action would get it, or as text where no action is given."""
+
+    start: int
+    end: int
+    groups: list[str | None]
+    expanded: str | list[str] | dict[str, Any] | None
+
+
+class TriggerTestResult(Struct):
+    matches: list[TriggerMatch]
+
+
+class TriggerImport(Params, kw_only=True):
+    document: Any
+    format: Literal["iterm2"] = "iterm2"
+    session: SessionRef | None = None
+    profile: ProfileName | None = None
+
+
+class ImportDisabled(Struct):
+    """What was imported and is off."""
+
+    index: int
+    id: str
+    reason: str
+
+
+class ImportRejected(Struct):
+    """What was not imported."""
+
+    index: int
+    reason: str
+
+
+class TriggerImported(Struct):
+    """What has become of a document; `added` are all triggers that there are now, those that are off included."""
+
+    added: list[Trigger]
+    disabled: list[ImportDisabled]
+    rejected: list[ImportRejected]
+
+
+class TriggerExport(Params, kw_only=True):
+    session: SessionRef | None = None
+    profile: ProfileName | None = None
+    format: Literal["iterm2"] = "iterm2"
+
+
 # -- sessions -------------------------------------------------------------------------------------------------------
 
 
@@ -224,7 +342,9 @@ class SessionCreate(Params, kw_only=True):
     clear_env: bool = False
     rows: Rows = 24
     cols: Rows = 80
+    profile: ProfileName = "default"
     coprocess: CoprocessSpec | None = None
+    triggers: Annotated[list[TriggerGiven], Meta(max_length=2_000)] = []
     labels: Labels = {}
     key: Key | None = None
     lease_s: Annotated[float, Meta(gt=0, le=31_536_000)] | None = None
@@ -307,6 +427,27 @@ class SessionRead(Params, kw_only=True):
     max_bytes: Annotated[int, Meta(ge=1, le=4 << 20)] = 65536
     wait_s: Annotated[float, Meta(ge=0, le=3600)] = 0.0
     format: Literal["b64", "text"] = "b64"
+
+
+class SessionInject(Params, kw_only=True):
+    session: SessionRef
+    data_b64: Annotated[str, Meta(max_length=1 << 20)]
+
+
+class SessionSetVariable(Params, kw_only=True):
+    session: SessionRef
+    name: Annotated[str, Meta(min_length=1, max_length=255)]
+    value: Annotated[str, Meta(max_length=64 << 10)]
+
+
+class SessionAnnotate(Params, kw_only=True):
+    session: SessionRef
+    offset: Offset
+    text: Annotated[str, Meta(max_length=64 << 10)]
+
+
+class SessionMarks(Params, kw_only=True):
+    session: SessionRef
 
 
 class Output(Struct, kw_only=True, omit_defaults=True):
@@ -409,8 +550,15 @@ class DaemonInfo(Struct, kw_only=True):
     sessions: int
     coprocesses: int
     lost: list[str]
+    config_fault: str | None
     limits: dict[str, float]
     platform: dict[str, bool]
+
+
+class Reloaded(Struct):
+    """`profiles` are those whose triggers are others now."""
+
+    profiles: list[str]
 
 
 class DaemonRestart(Params, kw_only=True):

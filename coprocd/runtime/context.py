@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from coprocd.core.event_log import EventLog
 from coprocd.keeper.client import KeeperClient
 from coprocd.runtime.intake import Intake
+from coprocd.runtime.profiles import Profiles
 from coprocd.settings import Settings
 
 
@@ -19,3 +20,4 @@ class Context:
     intake: Intake
     events: EventLog
     socket_path: str
+    profiles: Profiles

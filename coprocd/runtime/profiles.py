@@ -18,8 +18,9 @@ from typing import Any
 
 from coprocd import settings
 from coprocd.core import config_text, profiles, trigger_spec
+from coprocd.core.definition import Definition
 from coprocd.core.event_log import EventLog
-from coprocd.core.profiles import DEFAULT, Definition
+from coprocd.core.profiles import DEFAULT
 from coprocd.protocol.errors import CoprocdError
 from coprocd.protocol.objects import TriggerSpec
 from coprocd.runtime.launch import aside
@@ -200,7 +201,7 @@ class Profiles:
                     f"a profile has at most {profiles.TRIGGERS_MOST:,} triggers, and there are at most {profiles.PROFILES_MOST} profiles; "
                     f"{profile!r} has {len(held):,}: remove some first",
                 )
-            return config_text.add(text, profile, position, [{"id": id, **_written(spec)} for id, spec in added])
+            return config_text.add(text, profile, position, [{"id": one.id, **_written(one.spec)} for one in added])
 
         await self._edit(edit)
         return added

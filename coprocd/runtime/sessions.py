@@ -10,6 +10,8 @@ import secrets
 import time
 from typing import Any
 
+from coprocd.core import trigger_spec
+from coprocd.core.definition import Definition
 from coprocd.protocol import objects, places
 from coprocd.protocol.errors import CoprocdError
 from coprocd.runtime import launch, reserve
@@ -92,6 +94,8 @@ class Sessions:
             raise CoprocdError("invalid_params", "a session takes `argv` (run as it is) or `shell` (run by /bin/sh), not both")
         if params.coprocess is not None and isinstance(params.coprocess.from_, int) and params.coprocess.from_ > 0:
             raise CoprocdError("invalid_params", "a coprocess that starts with its session sees it from byte 0; leave its `from` out")
+        self.context.profiles.require(params.profile)
+        triggers = [trigger_spec.made({name: getattr(given, name) for name in trigger_spec.FIELDS}) for given in params.triggers]
         base = {} if params.clear_env else launch.base_environment()
         env = {"TERM": launch.DEFAULT_TERM} | launch.overlay(base, params.env)
         if self.context.settings.sessions.ssh_auth_link:
@@ -114,6 +118,8 @@ class Sessions:
             created_at=time.time(),
             log_bytes=params.log_bytes,
             labels=params.labels,
+            profile=params.profile,
+            triggers=[Definition("t" + secrets.token_hex(5), spec) for spec in triggers],
             key=params.key,
             lease_s=params.lease_s,
             renewed_clock=time.monotonic(),
@@ -124,6 +130,7 @@ class Sessions:
         session = Session(self.context, SessionState.create(record, self.context.settings.input_queue_bytes))
         self._sessions[session.id] = session
         try:
+            session.triggers.set_profile(self.context.profiles.of(params.profile))
             await session.start(resolved)
             # In the same turn in which the pump was connected: its cursor stands before the first byte.
             self.context.events.append("session.created", session.id, name=record.name, argv=argv, pid=record.pid)
@@ -207,6 +214,7 @@ class Sessions:
             session.resume(by_key.get(session.key, none))
             for coprocess in session.coprocesses:
                 coprocess.resume(by_key.get(coprocess.key, none))
+            session.triggers.set_profile(self.context.profiles.of(session.record.profile))
             if not session.job_lives:
                 self._tasks.start(self._after_exit(session))
             self._watch_lease(session)
@@ -226,6 +234,12 @@ class Sessions:
                 found.setdefault(kind, set()).add(number)
             found.setdefault("coprocess", set()).update(coprocess.layout for coprocess in session.coprocesses)
         return found
+
+    def on_profiles_changed(self, names: list[str]) -> None:
+        """The triggers of these profiles are others now."""
+        for session in self:
+            if session.record.profile in names:
+                session.triggers.set_profile(self.context.profiles.of(session.record.profile))
 
     def on_exited(self, key: str, job: dict[str, Any]) -> None:
         """The keeper has seen a job end."""

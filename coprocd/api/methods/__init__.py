@@ -1,4 +1,4 @@
-"""The methods: one file a namespace, one function a method, named after its verb.
+"""The methods: one file a namespace, one function a method, named after its verb (`import_`, where that is a word of Python's).
 
 `async def verb(call, params) -> result`, or `async def verb(call)` for a method without params.
 """
@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from keyword import iskeyword
 
 from coprocd.api.call import Handler
 from coprocd.protocol.methods import METHODS
@@ -17,5 +18,5 @@ def handlers() -> dict[str, Handler]:
 
 
 def _handler(namespace: str, verb: str) -> Handler:
-    handler: Handler = getattr(import_module(f"{__name__}.{namespace}"), verb)
+    handler: Handler = getattr(import_module(f"{__name__}.{namespace}"), f"{verb}_" if iskeyword(verb) else verb)
     return handler

@@ -11,6 +11,10 @@ async def info(call: Call) -> objects.DaemonInfo:
     return described
 
 
+async def reload(call: Call) -> objects.Reloaded:
+    return objects.Reloaded(await call.daemon.profiles.reload())
+
+
 async def restart(call: Call, params: objects.DaemonRestart) -> objects.DaemonInfo:
     """Answers with what it was, then ends; the keeper starts the installed one, which was asked before whether it can take over."""
     await call.daemon.make_way(params.keeper)

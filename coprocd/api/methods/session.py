@@ -79,10 +79,7 @@ async def paste(call: Call, params: objects.SessionPaste) -> objects.Accepted:
 
 
 async def send_bytes(call: Call, params: objects.SessionSendBytes) -> objects.Accepted:
-    try:
-        data = base64.b64decode(params.data_b64, validate=True)
-    except binascii.Error as error:
-        raise CoprocdError("invalid_params", f"data_b64 is not base64: {error}") from error
+    data = _decoded(params.data_b64)
     return _running(call, params.session, params.key).typing.type(data, "send_bytes", params.key, params.if_)
 
 
@@ -90,10 +87,37 @@ async def read(call: Call, params: objects.SessionRead) -> objects.Output:
     return await read_output(found(call, params.session), params)
 
 
+async def inject(call: Call, params: objects.SessionInject) -> objects.Nothing:
+    data = _decoded(params.data_b64)
+    _running(call, params.session).injections.put(data)
+    return objects.Nothing()
+
+
+async def set_variable(call: Call, params: objects.SessionSetVariable) -> objects.Session:
+    session = found(call, params.session)
+    session.attributes.set_variable(params.name, params.value)
+    return session.describe()
+
+
+async def annotate(call: Call, params: objects.SessionAnnotate) -> objects.Mark:
+    return found(call, params.session).marks.annotate(params.offset, params.text)
+
+
+async def marks(call: Call, params: objects.SessionMarks) -> Sequence[objects.Mark]:
+    return found(call, params.session).marks.list()
+
+
 def found(call: Call, ref: str) -> Session:
     """The session that `ref` names; what every method begins with."""
     session: Session = call.daemon.sessions.resolve(ref)
     return session
+
+
+def _decoded(data_b64: str) -> bytes:
+    try:
+        return base64.b64decode(data_b64, validate=True)
+    except binascii.Error as error:
+        raise CoprocdError("invalid_params", f"data_b64 is not base64: {error}") from error
 
 
 def _running(call: Call, ref: str, key: str | None = None) -> Session:

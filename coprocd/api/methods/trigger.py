@@ -123,7 +123,7 @@ def _place(call: Call, params: Any) -> tuple[Session | None, str]:
 def _found(call: Call, ref: str) -> objects.Trigger:
     """The trigger that `ref` names, wherever it is; an id comes before names."""
     own = (trigger for session in call.daemon.sessions for trigger in session.triggers.list() if trigger.profile is None)
-    named: Any = [trigger for trigger in own if ref in (trigger.id, trigger.name)]
+    named = [trigger for trigger in own if ref in (trigger.id, trigger.name)]
     named += [_of_profile_by_id(call, profile, definition.id) for profile, definition in call.daemon.profiles.find(ref)]
     chosen = [trigger for trigger in named if trigger.id == ref] or named
     if len(chosen) == 1:

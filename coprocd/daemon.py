@@ -159,6 +159,7 @@ class Daemon:
             sessions=len(self.sessions),
             coprocesses=sum(c.running for session in self.sessions for c in session.coprocesses),
             lost=self._lost,
+            profiles=self.profiles.names(),
             config_fault=self.profiles.fault,
             limits=self.settings.limits(),
             platform={"memfd": memory.AVAILABLE, "splice": pipes.AVAILABLE, "peer_uid": peer.AVAILABLE, "proc": processes.AVAILABLE},

@@ -87,7 +87,7 @@ def overview(group: str = "") -> str:
     if not group:
         lines += ["Sessions that outlive their terminals, and coprocesses that read and type in them.", ""]
     for heading, rows in commands.COMMANDS.items():
-        chosen = [row for row in rows if row[0].startswith(group)]
+        chosen = [row for row in rows if not group or row[0].startswith(f"{group} ")]
         if chosen:
             lines.append(f"{heading}:")
             lines += [f"  {', '.join((name, *aliases)):<16}  {text}" for name, aliases, text in chosen]

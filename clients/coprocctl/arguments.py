@@ -62,7 +62,9 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         message = message.replace(MARK, "")
-        if message.startswith("unrecognized arguments") and any(action.metavar in ("CMD", "ARGV", "TEXT") for action in self._actions):
+        if message.startswith("unrecognized arguments") and any(
+            action.metavar in ("CMD", "ARGV", "TEXT", "PARAMETER") for action in self._actions
+        ):
             message += " (put -- before words that begin with -)"
         failure = Failure(message, EXIT_USAGE, "usage")
         failure.usage = self.format_usage()
@@ -95,7 +97,7 @@ def add_session(parser: argparse.ArgumentParser, **more: Any) -> None:
 
 
 def completes(action: argparse.Action, what: str | list[str]) -> argparse.Action:
-    """Says what completes this argument: `file`, `directory`, `session`, or one of some words."""
+    """Says what completes this argument: `file`, `directory`, `session`, `trigger`, or one of some words."""
     action.completes = what  # type: ignore[attr-defined]
     return action
 

@@ -13,7 +13,9 @@ MATCHES_MOST = 1000
 """More than anybody reads."""
 
 
-def matches(pattern: str, text: str, instant: bool, action: Action | None, parameter: Any, clock: Callable[[], float]) -> list[TriggerMatch]:
+def matches(
+    pattern: str, text: str, instant: bool, action: Action | None, parameter: Any, clock: Callable[[], float]
+) -> list[TriggerMatch]:
     """The matches in order. A last line that is not ended is, once the text is over."""
     compiled = regex.compile(pattern)
     if action is not None:

@@ -95,7 +95,9 @@ METHODS: dict[str, Method] = {
             (*_SESSION, "offset_lost", "resource_exhausted"),
             "Puts a note at an offset of the output.",
         ),
-        Method("session.marks", "SessionMarks", "list[Mark]", _SESSION, "The marks of a session: what triggers and callers left at offsets."),
+        Method(
+            "session.marks", "SessionMarks", "list[Mark]", _SESSION, "The marks of a session: what triggers and callers left at offsets."
+        ),
         Method(
             "trigger.add",
             "TriggerAdd",
@@ -111,7 +113,9 @@ METHODS: dict[str, Method] = {
             "The triggers of a session: its own, then its profile's, with what they did in it. Or those of a profile, with what they did in all its sessions.",
         ),
         Method("trigger.get", "TriggerGet", "Trigger", ("trigger_not_found",), "One trigger, by id or name."),
-        Method("trigger.update", "TriggerUpdate", "Trigger", _TRIGGER, "Changes what a trigger waits for or does, or its place in the order."),
+        Method(
+            "trigger.update", "TriggerUpdate", "Trigger", _TRIGGER, "Changes what a trigger waits for or does, or its place in the order."
+        ),
         Method("trigger.remove", "TriggerGet", "Trigger", _TRIGGER, "Removes a trigger: how it was at its end."),
         Method("trigger.enable", "TriggerGet", "Trigger", _TRIGGER, "Switches a trigger on."),
         Method("trigger.disable", "TriggerGet", "Trigger", _TRIGGER, "Switches a trigger off."),
@@ -129,7 +133,13 @@ METHODS: dict[str, Method] = {
             (*_SESSION, "resource_exhausted", "permission_denied"),
             "Adds triggers as iTerm2 exports them, and says of each that cannot work here why.",
         ),
-        Method("trigger.export", "TriggerExport", "list[dict[str, Any]]", _SESSION, "A session's own triggers, or a profile's, as iTerm2 imports them."),
+        Method(
+            "trigger.export",
+            "TriggerExport",
+            "list[dict[str, Any]]",
+            _SESSION,
+            "A session's own triggers, or a profile's, as iTerm2 imports them.",
+        ),
         Method(
             "coprocess.run",
             "CoprocessRun",
@@ -171,7 +181,13 @@ METHODS: dict[str, Method] = {
         ),
         Method("events.unsubscribe", "EventsUnsubscribe", "Nothing", (), "Ends a subscription.", "connection"),
         Method("daemon.info", None, "DaemonInfo", (), "Pids, version, protocol, places and limits of this daemon."),
-        Method("daemon.reload", None, "Reloaded", (), "Reads the profiles in config.toml anew; where the file is broken, they stay and the error says where."),
+        Method(
+            "daemon.reload",
+            None,
+            "Reloaded",
+            (),
+            "Reads the profiles in config.toml anew; where the file is broken, they stay and the error says where.",
+        ),
         Method(
             "daemon.restart",
             "DaemonRestart",

@@ -550,6 +550,7 @@ class DaemonInfo(Struct, kw_only=True):
     sessions: int
     coprocesses: int
     lost: list[str]
+    profiles: list[str]
     config_fault: str | None
     limits: dict[str, float]
     platform: dict[str, bool]

@@ -31,6 +31,9 @@ CASES = [
     ("rpc session.l", ["session.list"]),
     ("signal chat ", ["HUP", "WINCH"]),
     ("events --session ", ["chat", "build-1"]),
+    ("trigger ", ["add", "list", "remove", "import"]),
+    ("trigger remove ", ["zmodem", "t5d3c9e2a1f"]),
+    ("trigger add x run_", ["run_coprocess", "run_command"]),
     ("completion ", ["bash", "zsh", "fish"]),
 ]
 
@@ -43,7 +46,9 @@ def script(coprocctl: Command, request: pytest.FixtureRequest) -> Path:
         pytest.skip(f"{shell} is not installed")
     stub = coprocctl.root / "bin" / "coprocctl"
     stub.parent.mkdir()
-    stub.write_text("#!/bin/sh\n[ \"$*\" = 'list --names' ] && printf 'chat\\nbuild-1\\n'\n")
+    stub.write_text(
+        "#!/bin/sh\ncase $* in 'list --names') printf 'chat\\nbuild-1\\n' ;; 'trigger list --names') printf 'zmodem\\nt5d3c9e2a1f\\n' ;; esac\n"
+    )
     stub.chmod(0o755)
     path = coprocctl.root / "_coprocctl"
     path.write_bytes(coprocctl("completion", shell).stdout)
@@ -109,6 +114,7 @@ def test_zsh_completes_commands_options_and_sessions(script: Path) -> None:
             ("--socket /tmp/x send b", "--socket /tmp/x send build-1 "),
             ("run-coprocess chat --on-stall w", "run-coprocess chat --on-stall wait "),
             ("rpc session.l", "rpc session.list "),
+            ("trigger disable z", "trigger disable zmodem "),
             ("events --session c", "events --session chat "),
         ]:
             os.write(fd, f"coprocctl {typed}\t".encode())

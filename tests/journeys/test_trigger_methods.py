@@ -54,7 +54,13 @@ def test_a_trigger_of_a_session_is_its_own(daemon: Live) -> None:
     assert daemon.call("trigger.disable", trigger="mine")["enabled"] is False
     assert daemon.call("trigger.enable", trigger=first["id"])["enabled"] is True
     changed = daemon.call("trigger.update", trigger="mine", regex="c", position=0, cooldown_s=1.5)
-    assert (changed["id"], changed["regex"], changed["action"], changed["name"], changed["position"]) == (first["id"], "c", "bell", "mine", 0)
+    assert (changed["id"], changed["regex"], changed["action"], changed["name"], changed["position"]) == (
+        first["id"],
+        "c",
+        "bell",
+        "mine",
+        0,
+    )
     assert daemon.call("trigger.remove", trigger="mine")["id"] == first["id"]
     assert "there is no trigger 'mine'" in refused(daemon, "trigger_not_found", "trigger.get", trigger="mine")
 
@@ -78,7 +84,9 @@ def test_a_trigger_of_a_profile_stands_in_the_file_and_in_all_its_sessions(daemo
 def test_a_session_has_the_profile_it_was_made_with_and_triggers_before_its_first_byte(daemon: Live) -> None:
     write(daemon, "[[profiles.work.triggers]]\nregex = 'w'\naction = 'bell'\n")
     daemon.call("daemon.reload")
-    session = daemon.create("echo", "first w", profile="work", triggers=[{"regex": "first", "action": "MuteCoprocessTrigger", "parameter": "cat"}])
+    session = daemon.create(
+        "echo", "first w", profile="work", triggers=[{"regex": "first", "action": "MuteCoprocessTrigger", "parameter": "cat"}]
+    )
     own, of_profile = daemon.call("trigger.list", session=session)
     assert (own["action"], own["session"], of_profile["profile"]) == ("run_silent_coprocess", session, "work")
     said = refused(daemon, "invalid_params", "session.create", argv=["cat"], profile="wrok")

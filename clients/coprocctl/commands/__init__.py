@@ -1,7 +1,7 @@
 """The table of commands: one row each, one module each, imported only when its command is invoked.
 
 The module's name is the command's (`run-coprocess` is `commands/run_coprocess.py`, `daemon start` is
-`commands/daemon/start.py`). It has
+`commands/daemon/start.py`, `trigger import`, which is a word of Python's, `import_.py`). It has
 
     arguments(parser)       declares options and arguments, and an epilog with examples
     run(args) -> int        does it, and returns the exit status
@@ -30,6 +30,17 @@ COMMANDS: dict[str, tuple[tuple[str, tuple[str, ...], str], ...]] = {
         ("stop-coprocess", (), "end a session's coprocess"),
         ("coprocess", (), "show a session's coprocess"),
     ),
+    "Triggers": (
+        ("trigger add", (), "add a trigger: a line appears, an action runs"),
+        ("trigger list", (), "list the triggers of a session or a profile"),
+        ("trigger remove", (), "remove triggers"),
+        ("trigger enable", (), "switch triggers on"),
+        ("trigger disable", (), "switch triggers off"),
+        ("trigger test", (), "show what a regex matches in a text; nothing is run"),
+        ("trigger import", (), "import triggers of iTerm2, and say what became of each"),
+        ("trigger export", (), "print triggers as iTerm2 imports them"),
+        ("marks", (), "list the marks that triggers and callers left in a session's output"),
+    ),
     "Programs": (
         ("events", (), "print events as they happen"),
         ("rpc", (), "call a method and print its bare result"),
@@ -49,7 +60,7 @@ COMMANDS: dict[str, tuple[tuple[str, tuple[str, ...], str], ...]] = {
     ),
 }
 
-GROUPS: dict[str, str] = {"daemon": "start, stop and look at the daemon"}
+GROUPS: dict[str, str] = {"daemon": "start, stop and look at the daemon", "trigger": "add, try and look at triggers"}
 
 
 def rows() -> list[tuple[str, tuple[str, ...], str]]:
@@ -74,4 +85,4 @@ def summary(name: str) -> str:
 
 def module_name(name: str) -> str:
     """The module of the command `name`."""
-    return "coprocctl.commands." + name.replace(" ", ".").replace("-", "_")
+    return "coprocctl.commands." + name.replace(" ", ".").replace("-", "_") + ("_" if name.endswith(" import") else "")

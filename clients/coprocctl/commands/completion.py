@@ -1,4 +1,4 @@
-"""`coprocctl completion`: a script that completes commands, options, and the names of running sessions.
+"""`coprocctl completion`: a script that completes commands, options, and the names of sessions and triggers.
 
 shtab writes it from the commands' own parsers, all of which are built here and nowhere else.
 """
@@ -33,6 +33,17 @@ SESSIONS: dict[str, Any] = {
         "zsh": '_coprocctl_sessions() {\n  local -a sessions\n  sessions=(${(f)"$(coprocctl list --names 2>/dev/null)"})\n  compadd -a sessions\n}',
     },
 }
+
+TRIGGERS: dict[str, Any] = {
+    "bash": "_coprocctl_triggers",
+    "zsh": "_coprocctl_triggers",
+    "fish": "(coprocctl trigger list --names 2>/dev/null)",
+    "preamble": {
+        "bash": '_coprocctl_triggers() {\n  compgen -W "$(coprocctl trigger list --names 2>/dev/null)" -- "$1"\n}',
+        "zsh": '_coprocctl_triggers() {\n  local -a triggers\n  triggers=(${(f)"$(coprocctl trigger list --names 2>/dev/null)"})\n  compadd -a triggers\n}',
+    },
+}
+WORDS = {"session": SESSIONS, "trigger": TRIGGERS}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -74,8 +85,8 @@ def _translate(parser: argparse.ArgumentParser) -> None:
     """What `coprocctl.arguments.completes` declared, in shtab's terms."""
     for action in parser._actions:
         what = getattr(action, "completes", None)
-        if what == "session":
-            action.complete = SESSIONS  # type: ignore[attr-defined]
+        if isinstance(what, str) and what in WORDS:
+            action.complete = WORDS[what]  # type: ignore[attr-defined]
         elif isinstance(what, str):
             action.complete = what  # type: ignore[attr-defined]
         elif what and action.choices is None:

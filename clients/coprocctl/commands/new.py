@@ -38,6 +38,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", metavar="ROWSxCOLS", type=terminal_size, help="default: this terminal's, else 24x80")
     parser.add_argument("--coprocess", metavar="CMD", type=filled, help="a coprocess (/bin/sh -c) that sees its output from the first byte")
     parser.add_argument("--silent", action="store_true", help="the coprocess is silent: the screen shows nothing while it runs")
+    parser.add_argument("--profile", type=filled, help="the profile in config.toml whose triggers it has; default: default")
     parser.add_argument("--label", metavar="K=V", type=pair, action="append", default=[], help="a label, for programs; may be repeated")
     parser.add_argument("--key", type=filled, help="the same key again gives the same session, and no second one")
     parser.add_argument("--lease", metavar="SECONDS", type=seconds, help="close it when the lease is not renewed in time")
@@ -84,6 +85,8 @@ def parameters(args: argparse.Namespace) -> dict[str, Any]:
         params["name"] = args.name
     if args.coprocess:
         params["coprocess"] = {"command": args.coprocess, "silent": args.silent}
+    if args.profile:
+        params["profile"] = args.profile
     if args.label:
         params["labels"] = dict(args.label)
     if args.lease is not None:

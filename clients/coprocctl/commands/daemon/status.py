@@ -37,6 +37,8 @@ def run(args: argparse.Namespace) -> int:
     ]
     if info.get("lost"):
         pairs.insert(8, ("lost", lost_line(info["lost"])))
+    if info.get("config_fault"):
+        pairs.append(("config fault", info["config_fault"]))
     pairs += [
         ("limits" if index == 0 else "", f"{name} {value:g}" if value < 1e6 else f"{name} {value:.0f}")
         for index, (name, value) in enumerate(info["limits"].items())

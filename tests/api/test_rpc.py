@@ -190,4 +190,4 @@ def test_every_method_in_the_table_has_its_function() -> None:
     pytest.importorskip("coprocd.api.methods.daemon")
     found = handlers()
     assert found.keys() == METHODS.keys()
-    assert all(function.__name__ == name.split(".")[1] for name, function in found.items())
+    assert all(function.__name__.rstrip("_") == name.split(".")[1] for name, function in found.items())

@@ -34,7 +34,7 @@ NEED_A_DAEMON = {
     "trigger enable": ["x"],
     "trigger disable": ["x"],
     "trigger test": ["a", "--text", "a"],
-    "trigger import": ["-"],
+    "trigger import": ["/dev/null"],
     "trigger export": [],
     "marks": ["x"],
     "events": [],

@@ -87,6 +87,8 @@ class KeeperClient:
         self._link: Link | None = None
         self._linked = asyncio.Event()
         self._closed = False
+        self._follows = False
+        """Whether the keeper ends with this daemon."""
         self._settled = False
         self._succession: asyncio.Task[None] | None = None
         self._started: subprocess.Popen[bytes] | None = None
@@ -164,7 +166,7 @@ class KeeperClient:
 
     async def retire(self, end: bool) -> None:
         """Tells that this daemon ends on purpose; with `end` the keeper follows it."""
-        self._closed = end
+        self._follows = end
         await self._request({"op": "retire", "end": end})
 
     async def renew(self) -> None:
@@ -181,8 +183,9 @@ class KeeperClient:
             log.error("no keeper has answered within %g s", END_PATIENCE_S)
 
     def close(self) -> None:
-        """Ends the connection; once more does nothing."""
+        """Ends the connection; once more does nothing. What is asked now waits for ever, as if the daemon had been killed: the next one sees to it."""
         self._closed = True
+        self._linked.clear()
         if self._succession is not None:
             self._succession.cancel()
         if self._link is not None:
@@ -194,7 +197,7 @@ class KeeperClient:
 
     async def _request(self, message: wire.Message, fds: Sequence[int] = ()) -> tuple[wire.Message, list[int]]:
         """Asks until it is answered: what is asked this way may be done twice."""
-        while not self._closed or self._linked.is_set() or self._succession is not None:
+        while not self._follows or self._linked.is_set() or self._succession is not None:
             link = await self._any_link()
             try:
                 return await link.request(message, fds)
@@ -236,7 +239,7 @@ class KeeperClient:
 
     def _on_link_lost(self) -> None:
         self._linked.clear()
-        if self._succession is None and not self._closed:
+        if self._succession is None and not self._closed and not self._follows:
             log.error("the keeper (pid %d) is gone, or has cut this daemon off", self.pid)
             self._succession = asyncio.get_running_loop().create_task(self._succeed())
 

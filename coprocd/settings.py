@@ -85,6 +85,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     idempotency_keys_most: Count = 256
     """Keys of typed input remembered, a session: a caller that tries again does so soon."""
 
+    trigger_fires_per_s: Count = 50
+    """One trigger of one session fires so often at most: what it does may be what it fires on."""
+
+    marks_most: Count = 1000
+    """Marks kept of a session, the newest."""
+
     events_most: Count = 10_000
     """Events kept for subscribers that come late or lag."""
 

@@ -1,6 +1,7 @@
-"""The terminal modes that decide what is typed: bracketed paste (DECSET 2004) and application cursor keys (DECCKM).
+"""The terminal modes that decide what is typed, and what triggers see: bracketed paste (DECSET 2004), application cursor keys (DECCKM), and
+the alternate screen (DECSET 47, 1047, 1049).
 
-Not a terminal: it only looks for the sequences that set and reset the two, across chunks, in what the session prints.
+Not a terminal: it only looks for the sequences that set and reset the three, across chunks, in what the session prints.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ _KEEP = 70
 class InputModes:
     """Fed with output in order, it knows the modes at its end."""
 
-    __slots__ = ("_tail", "application_cursor", "bracketed_paste")
+    __slots__ = ("_tail", "alternate_screen", "application_cursor", "bracketed_paste")
 
-    def __init__(self, bracketed_paste: bool = False, application_cursor: bool = False) -> None:
+    def __init__(self, bracketed_paste: bool = False, application_cursor: bool = False, alternate_screen: bool = False) -> None:
         self.bracketed_paste = bracketed_paste
         self.application_cursor = application_cursor
+        self.alternate_screen = alternate_screen
         self._tail = b""
 
     def feed(self, data: bytes) -> None:
@@ -39,9 +41,12 @@ class InputModes:
         if numbers is None:
             self.bracketed_paste = self.bracketed_paste and match.group() != b"\x1bc"
             self.application_cursor = False
+            self.alternate_screen = self.alternate_screen and match.group() != b"\x1bc"
             return
         for number in numbers.split(b";"):
             if number == b"2004":
                 self.bracketed_paste = final == b"h"
             elif number == b"1":
                 self.application_cursor = final == b"h"
+            elif number in (b"47", b"1047", b"1049"):
+                self.alternate_screen = final == b"h"

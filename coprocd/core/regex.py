@@ -9,6 +9,7 @@ The trigger matcher calls it, and whoever must know whether a regex is one.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 import re2
 
@@ -93,6 +94,16 @@ class PatternSet:
 
     __slots__ = ("_parts", "_patterns")
 
+    @staticmethod
+    @lru_cache(256)
+    def _shared(patterns: tuple[Pattern, ...]) -> PatternSet:
+        return PatternSet(patterns)
+
+    @classmethod
+    def shared(cls, patterns: Sequence[Pattern]) -> PatternSet:
+        """The set of these patterns, which all that have the same ones share, and its memory."""
+        return cls._shared(tuple(patterns))
+
     def __init__(self, patterns: Sequence[Pattern], parts: int = 1) -> None:
         """In several `parts` it takes as many passes, each over fewer states: for patterns that are costly together."""
         self._patterns = list(patterns)
@@ -127,6 +138,7 @@ class PatternSet:
         return hits
 
 
+@lru_cache(8192)
 def compile(pattern: str) -> Pattern:
     """The compiled pattern. `invalid_regex` where it is none: with the reason, and what to write instead if that is known."""
     try:

@@ -33,6 +33,14 @@ FIELDS: tuple[str, ...] = (
 DEFAULTS: dict[str, Any] = {name: value for name, value in msgspec.to_builtins(TriggerSpec(action="stop")).items() if name != "action"}
 """What a field means that is left out."""
 
+_EVENT_PARAMS = {
+    "idle": ("seconds",),
+    "activity_after_idle": ("seconds",),
+    "variable_changed": ("name",),
+    "custom_escape_sequence": ("id",),
+}
+"""What `event_params` may hold."""
+
 
 def made(fields: Mapping[str, Any]) -> TriggerSpec:
     """The valid trigger of `fields`; `invalid_params` or `invalid_regex` says what is wrong."""
@@ -52,6 +60,7 @@ def check(spec: TriggerSpec) -> None:
         raise CoprocdError("invalid_params", "a trigger needs a `regex`, or an `event`")
     if spec.regex:
         regex.compile(spec.regex)
+    _check_event(spec)
     substitution.check(spec.action, spec.parameter)
 
 
@@ -68,3 +77,18 @@ def action_of(name: str) -> Action:
             f"there is no action {name[:60]!r}" + (f" (did you mean {near[0]!r}?)" if near else f"; the actions are: {', '.join(actions)}"),
         )
     return found
+
+
+def _check_event(spec: TriggerSpec) -> None:
+    """`invalid_params` for an event that cannot come, and for params that it does not have."""
+    if spec.event in ("command_finished", "long_running_command"):
+        raise CoprocdError(
+            "invalid_params", f"the event {spec.event} needs shell integration, which there is none of: use job_ended, or a regex"
+        )
+    known = _EVENT_PARAMS.get(spec.event or "", ())
+    for name, value in spec.event_params.items():
+        if name not in known:
+            has = f"it has `{'`, `'.join(known)}`" if known else "it has none"
+            raise CoprocdError("invalid_params", f"the event {spec.event} has no param {name!r}; {has}")
+        if name == "seconds" and (isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 31_536_000):
+            raise CoprocdError("invalid_params", f"`seconds` of the event {spec.event} is {value!r}; give a number over 0")

@@ -500,6 +500,10 @@ class Session(Struct, kw_only=True):
     paused: Paused | None
     coprocess: Coprocess | None
     observers: int
+    profile: str
+    user: str | None
+    host: str | None
+    input_held: bool
     variables: dict[str, str]
     labels: dict[str, str]
     foreground: Foreground | None

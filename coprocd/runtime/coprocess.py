@@ -66,6 +66,8 @@ class Coprocess:
         """The shortest grace that it was given, and when what is left of its group is killed, on the loop's clock."""
         self._end_once_started: tuple[EndReason, float] | None = None
         self._early_status: dict[str, Any] | None = None
+        self._answer_from: int | None = None
+        """Where the line begins that its last words led to, if any: that is shown again."""
         self._check_due: asyncio.TimerHandle | None = None
         self._ring_watch = StillWatch()
         self._reading_watch = StillWatch()
@@ -73,9 +75,10 @@ class Coprocess:
     # -- making and taking over -------------------------------------------------------------------------------------
 
     @classmethod
-    def create(cls, session: Session, spec: CoprocessSpec, offset: int, started_by: str) -> Coprocess:
+    def create(cls, session: Session, spec: CoprocessSpec, offset: int, started_by: str, known_as: str | None = None) -> Coprocess:
         """A coprocess whose cursor stands at `offset` from this instant; `start` must follow. `resource_exhausted` when there is no room."""
         record = CoprocessRecord.of(session.id, spec, offset, started_by)
+        record.id = known_as or record.id
         return cls(session, CoprocessState.create(record, session.context.settings.stderr_bytes), record)
 
     @classmethod
@@ -343,6 +346,8 @@ class Coprocess:
         if not self._exited.done():
             await keeper.signal(self.key, signal.SIGKILL)
             await self._exit_within(KILL_PATIENCE_S)  # one that has become root cannot be killed
+        if self.record.silent and reason in ("exited", "stdout_closed"):
+            self._answer_from = await streams.answered()
         self._finish(reason)
         await self._bury()
 
@@ -364,7 +369,7 @@ class Coprocess:
             self._check_due = None
         if record.silent_from is not None:
             # One that could not be started has silenced nothing: a range without length is lifted.
-            record.silent_to = record.silent_from if reason == "spawn_failed" else log.end
+            record.silent_to = record.silent_from if reason == "spawn_failed" else self._answer_from or log.end
             log.silence.close(record.silent_to)
         record.state = "ended"
         record.end_reason = reason

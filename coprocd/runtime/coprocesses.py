@@ -64,7 +64,16 @@ class Coprocesses:
 
     async def start(self, spec: CoprocessSpec, started_by: str = "rpc") -> Coprocess:
         """Starts a coprocess, its cursor set in this very turn; it returns once it is spawned."""
-        self._check(spec)
+        coprocess = self.open(spec, started_by)
+        await self.spawn(coprocess, spec)
+        return coprocess
+
+    def open(self, spec: CoprocessSpec, started_by: str, shown_to: int | None = None, known_as: str | None = None) -> Coprocess:
+        """A coprocess whose cursor and silence stand from this instant; `spawn` must follow.
+
+        `shown_to`: what viewers were told of ends here, and silence begins no sooner. `known_as`: the id that it has been given already.
+        """
+        self._check(spec, started_by)
         reserve.require_descriptors("a coprocess")
         session = self._session
         log, now = session.log, session.log.end
@@ -77,18 +86,22 @@ class Coprocesses:
                 retained_from=log.retained_from,
                 output_offset=now,
             )
-        coprocess = Coprocess.create(session, spec, offset, started_by)
+        coprocess = Coprocess.create(session, spec, offset, started_by, known_as)
         if spec.silent:
-            if not log.silence.open(now, log.retained_from):
+            silent_from = now if shown_to is None else max(offset, shown_to)
+            if not log.silence.open(silent_from, log.retained_from):
                 coprocess.release()
                 raise CoprocdError("resource_exhausted", "the log holds too many silent ranges; they go as it moves on")
-            coprocess.record.silent_from = now
+            coprocess.record.silent_from = silent_from
         self._all.append(coprocess)
-        # In a task of its own: a caller that goes away must not leave one half started.
-        await asyncio.shield(session.own(coprocess.start(spec), told=True))
         return coprocess
 
-    def _check(self, spec: CoprocessSpec) -> None:
+    async def spawn(self, coprocess: Coprocess, spec: CoprocessSpec) -> None:
+        """Starts the process of one that was opened."""
+        # In a task of its own: a caller that goes away must not leave one half started.
+        await asyncio.shield(self._session.own(coprocess.start(spec), told=True))
+
+    def _check(self, spec: CoprocessSpec, started_by: str) -> None:
         session, running = self._session, self.typing
         if (spec.command is None) == (spec.argv is None):
             raise CoprocdError("invalid_params", "a coprocess takes `command` (run by /bin/sh) or `argv` (run as it is), one of the two")
@@ -101,7 +114,9 @@ class Coprocesses:
         if not session.connected or session.closing:
             raise session.exited_error()
         if spec.input and running is not None:
-            session.context.events.append("coprocess.refused", session.id, command=spec.command or "", running=running.record.id)
+            session.context.events.append(
+                "coprocess.refused", session.id, command=spec.command or "", running=running.record.id, started_by=started_by
+            )
             raise CoprocdError(
                 "coprocess_already_running",
                 f"session {session.record.name} runs the coprocess {running.record.command!r} (pid {running.record.pid}, {running.record.id}); "

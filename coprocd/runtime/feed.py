@@ -22,7 +22,7 @@ MOVES_MOST = 8
 class Feed:
     """Feeds `sink` from `ring` as fast as it takes the bytes; waits on the loop when it does not."""
 
-    __slots__ = ("_fill_bytes", "_loop", "_on_broken", "_on_moved", "_on_overtaken", "_waiting", "pipe", "position", "ring", "sink")
+    __slots__ = ("_fill_bytes", "_loop", "_on_broken", "_on_moved", "_on_overtaken", "_waiting", "held", "pipe", "position", "ring", "sink")
 
     def __init__(
         self,
@@ -42,6 +42,8 @@ class Feed:
         self.position = position
         self.pipe = pipe
         self.sink = -1
+        self.held = False
+        """Nothing more is moved for now."""
         self._fill_bytes = fill_bytes
         self._on_moved = on_moved
         self._on_broken = on_broken
@@ -82,7 +84,7 @@ class Feed:
     def pump(self) -> bool:
         """Moves what can be moved now; whether anything did."""
         moved = False
-        if self.sink < 0 or self._waiting:
+        if self.sink < 0 or self._waiting or self.held:
             return moved
         try:
             for _ in range(MOVES_MOST):

@@ -28,7 +28,7 @@ _MODES = _SCANNED + 1
 _SILENCE = _MODES + 1
 _SILENCES_MOST = (_HEADER_BYTES // 8 - _SILENCE - 1) // 2
 
-_BRACKETED, _APPLICATION = 1, 2
+_BRACKETED, _APPLICATION, _ALTERNATE = 1, 2, 4
 
 SCAN_LAG_BYTES = 256 << 10
 """Output is scanned for terminal modes when so much of it has come, or when they are asked for."""
@@ -51,7 +51,8 @@ class OutputLog(RingFile):
         self.segment = segment
         self.epoch = f"{slots[_EPOCH]:016x}"
         self.silence = Silence(slots, _SILENCE, _SILENCES_MOST)
-        self._modes = InputModes(bool(slots[_MODES] & _BRACKETED), bool(slots[_MODES] & _APPLICATION))
+        modes = slots[_MODES]
+        self._modes = InputModes(bool(modes & _BRACKETED), bool(modes & _APPLICATION), bool(modes & _ALTERNATE))
         self._waiting: set[asyncio.Future[None]] = set()
 
     @classmethod
@@ -115,7 +116,8 @@ class OutputLog(RingFile):
             size = min(SCAN_LAG_BYTES, self.end - offset)
             self._modes.feed(self.read(offset, size))
             offset += size
-        slots[_MODES] = _BRACKETED * self._modes.bracketed_paste | _APPLICATION * self._modes.application_cursor
+        modes = self._modes
+        slots[_MODES] = _BRACKETED * modes.bracketed_paste | _APPLICATION * modes.application_cursor | _ALTERNATE * modes.alternate_screen
         slots[_SCANNED] = offset
 
     def wake(self) -> None:

@@ -97,6 +97,7 @@ class Pump:
         if room <= 0:
             self._pause()
             return
+        shown_to = session.log.end
         try:
             size = session.context.intake.move(self._master, session.log, room)
         except BlockingIOError:
@@ -112,6 +113,9 @@ class Pump:
         self._moved_at = self._loop.time()
         for coprocess in session.coprocesses:
             coprocess.pump()
+        session.triggers.pump(shown_to)
+        session.triggers.events.on_output()
+        session.injections.place()
         session.log.scan_if_due()
         session.log.wake()
         if self._left is not None:

@@ -57,7 +57,10 @@ class Record(Generic[Value]):
         """The newest whole value, or None when none was ever written."""
         newest, latest = b"", 0
         for place in (self._place(0), self._place(1)):
-            sequence, length, checksum = _HEAD.unpack(os.pread(self._fd, _HEAD.size, place))
+            head = os.pread(self._fd, _HEAD.size, place)
+            if len(head) < _HEAD.size:  # the segment of a version that had no such record
+                continue
+            sequence, length, checksum = _HEAD.unpack(head)
             if sequence > latest and length <= self._copy_bytes - _HEAD.size:
                 data = os.pread(self._fd, length, place + _HEAD.size)
                 if _checksum(sequence, data) == checksum:

@@ -1,7 +1,7 @@
 """A session: a job on a pty, its output log, what is typed into it, and its coprocesses.
 
 The path of a byte that the job prints: master → `Pump` → `OutputLog`; in the same turn of the loop the coprocess and the
-observers are fed from their cursors, and those who wait for output are woken. Nothing is awaited in between.
+observers are fed from their cursors, the `Triggers` match it, and those who wait for output are woken. Nothing is awaited in between.
 The way back: whatever is typed, by whomever, goes through the `InputQueue`, and its feed is the only writer to the master.
 
     running ──the keeper saw the job end──► draining (the rest of its output) ──► exited
@@ -22,14 +22,18 @@ from coprocd.platform import pipes, processes, terminal
 from coprocd.protocol import objects
 from coprocd.protocol.errors import CoprocdError
 from coprocd.runtime import scope
+from coprocd.runtime.attributes import Attributes
 from coprocd.runtime.coprocess import Coprocess
 from coprocd.runtime.coprocesses import Coprocesses
 from coprocd.runtime.description import describe_session
+from coprocd.runtime.injections import Injections
 from coprocd.runtime.job_end import end_job, is_anothers
+from coprocd.runtime.marks import Marks
 from coprocd.runtime.pump import Pump
 from coprocd.runtime.ring_file import RingFile
 from coprocd.runtime.session_state import SessionState
 from coprocd.runtime.tasks import Tasks
+from coprocd.runtime.triggers import Triggers
 from coprocd.runtime.typing import Typing
 
 if TYPE_CHECKING:
@@ -56,6 +60,10 @@ class Session:
         self.typing = Typing(self)
         self.pump = Pump(self)
         self.coprocesses = Coprocesses(self)
+        self.attributes = Attributes(self)
+        self.marks = Marks(self)
+        self.injections = Injections(self)
+        self.triggers = Triggers(self)
         self.master = -1
         self.closing = False
         self._loop = asyncio.get_running_loop()
@@ -79,6 +87,7 @@ class Session:
         session.master = held.get("master", -1)
         if session.master >= 0:
             session.input.feed.recover()
+            session.input.feed.held = session.record.input_held
         return session
 
     def resume(self, job: dict[str, Any]) -> None:
@@ -98,6 +107,13 @@ class Session:
         if job["status"] is not None:
             self.on_exit(job["status"])
 
+    def resume_triggers(self) -> None:
+        """Matches what the earlier daemon did not get to match, once its coprocesses stand."""
+        if self.record.drained:
+            self.triggers.close()
+        else:
+            self.triggers.resume()
+
     async def start(self, argv: list[str]) -> None:
         """Starts its job, `argv` with an absolute path first; `spawn_failed` says why not. A close waits until it has ended."""
         try:
@@ -110,6 +126,7 @@ class Session:
     async def _spawn(self, argv: list[str]) -> None:
         record = self.record
         self.save()
+        self.triggers.arrange()
         record.pid, fds = await self.context.keeper.spawn(
             self.key,
             record.name,
@@ -261,6 +278,9 @@ class Session:
         self.context.events.append(
             "session.exited", self.id, exit_status=self.record.exit_status, signal=self.record.signal, output_offset=self.log.end
         )
+        self.triggers.events.tell(
+            "session_ended", str(self.record.exit_status if self.record.signal is None else self.record.signal).encode()
+        )
         await self.pump.drained
         self.record.drained = True
         self.save_if_possible()
@@ -320,6 +340,7 @@ class Session:
         """
         await self.context.keeper.drop(self.key)
         await self.coprocesses.forget()
+        self.triggers.close()
         self.hang_up()
         self.state.close()
 

@@ -1,12 +1,13 @@
 """What of a session outlives the daemon: its record, its output log and the ring of its input. The keeper holds them all.
 
 header   magic, layout · input queue · size of its ring · where the output stood when something was last typed
-         · the line that the terminal collects
+         · the line that the terminal collects · how far the output was matched
 record   two copies
 input    the ring
+triggers two copies of their record
 
-Slots are added at the end of the header (`layouts` says why): those of the line came after the rest, and 0 in them counts
-all that is in the ring.
+Slots are added at the end of the header, and what else is new at the end of the segment (`layouts` says why): those of the line came
+after the rest, and 0 in them counts all that is in the ring.
 """
 
 from __future__ import annotations
@@ -17,13 +18,16 @@ from typing import Literal
 
 import msgspec
 
+from coprocd.core.definition import Definition
 from coprocd.platform import memory, pipes
 from coprocd.protocol.errors import CoprocdError
-from coprocd.runtime.input_queue import PIPE_BYTES, InputQueue
+from coprocd.runtime.input_queue import LINE_SLOTS, PIPE_BYTES, InputQueue
 from coprocd.runtime.input_queue import SLOTS as INPUT_SLOTS
 from coprocd.runtime.output_log import OutputLog
 from coprocd.runtime.record import Record
 from coprocd.runtime.segment import PAGE, RESERVED_SLOTS, Segment
+from coprocd.runtime.trigger_state import RECORD_BYTES as TRIGGER_RECORD_BYTES
+from coprocd.runtime.trigger_state import TriggerState
 
 SCHEMA = 1
 RECORD_BYTES = 4 << 20
@@ -36,7 +40,8 @@ _INPUT_BASE = PAGE + 2 * RECORD_BYTES
 _INPUT = RESERVED_SLOTS
 _INPUT_SIZE = _INPUT + INPUT_SLOTS
 _TYPED_AT = _INPUT_SIZE + 1
-_LINE = _TYPED_AT + 1  # LINE_SLOTS of them
+_LINE = _TYPED_AT + 1
+_TRIGGERS = _LINE + LINE_SLOTS
 
 
 class SessionRecord(msgspec.Struct, kw_only=True):
@@ -57,6 +62,14 @@ class SessionRecord(msgspec.Struct, kw_only=True):
     renewed_clock: float
     remove: bool
     variables: dict[str, str] = {}
+    profile: str = "default"
+    triggers: list[Definition] = []
+    title: str = ""
+    directory: str | None = None
+    user: str | None = None
+    host: str | None = None
+    """Directory, user and host as a trigger reported them."""
+    input_held: bool = False
     pid: int | None = None
     tty: str = ""
     state: Literal["running", "exited"] = "running"
@@ -80,6 +93,7 @@ class SessionState:
         self.record = record
         self.log = log
         self.pipe = pipe
+        self.triggers = TriggerState(segment, _TRIGGERS, _INPUT_BASE + segment.slots[_INPUT_SIZE])
         self._segment = segment
         self._stored = stored
 
@@ -88,7 +102,7 @@ class SessionState:
         """State of a new session; `resource_exhausted` when there is no memory or no descriptor for it."""
         log = OutputLog.create(record.id, record.log_bytes)
         try:
-            segment = Segment.create(f"coprocd-session-{record.id}", PAGE, 2 * RECORD_BYTES + input_bytes, SCHEMA)
+            segment = Segment.create(f"coprocd-session-{record.id}", PAGE, 2 * (RECORD_BYTES + TRIGGER_RECORD_BYTES) + input_bytes, SCHEMA)
         except CoprocdError:
             log.close()
             raise

@@ -215,6 +215,7 @@ class Sessions:
             for coprocess in session.coprocesses:
                 coprocess.resume(by_key.get(coprocess.key, none))
             session.triggers.set_profile(self.context.profiles.of(session.record.profile))
+            session.resume_triggers()
             if not session.job_lives:
                 self._tasks.start(self._after_exit(session))
             self._watch_lease(session)

@@ -6,6 +6,7 @@ Named from the child's side. It moves bytes and sees where each stream ends; why
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
     from coprocd.runtime.coprocess_state import CoprocessState
     from coprocd.runtime.session import Session
 
+
+LAST_WORDS_S = 0.5
+ANSWER_QUIET_S = 0.06
+ANSWER_MOST_S = 0.25
+"""What it typed so long before its end are its last words; their answer is complete when the session was quiet for so long, or after so long."""
 
 READ_POLL_S = 0.005
 """How often it is looked whether the rest in a pipe was read: nothing tells."""
@@ -48,6 +54,7 @@ class Streams:
         self._fds: dict[str, int] = {}
         self._reading: set[str] = set()
         self._discard = False
+        self._typed_clock = -math.inf
         self._fed = asyncio.Event()
 
     def connect(self, fds: dict[str, int]) -> None:
@@ -156,7 +163,24 @@ class Streams:
             self._on_typed(size)
         return size
 
+    async def answered(self) -> int | None:
+        """Where the line begins that the session has answered its last words with, and not ended: the next prompt. None: there is none.
+
+        Scripts end with a newline to get a prompt; what else comes then is the rest of what they were silent for.
+        """
+        log, loop, typed_at = self._session.log, self._loop, self._session.state.typed_at
+        if loop.time() > self._typed_clock + LAST_WORDS_S:
+            return None
+        over, end, moved = loop.time() + ANSWER_MOST_S, log.end, loop.time()
+        while loop.time() < min(over, moved + ANSWER_QUIET_S):
+            await log.wait(min(over, moved + ANSWER_QUIET_S) - loop.time())
+            if log.end != end:
+                end, moved = log.end, loop.time()
+        line = log.line_start()
+        return line if typed_at < line else None
+
     def _on_typed(self, size: int) -> None:
+        self._typed_clock = self._loop.time()
         self._session.on_typed(f"coprocess {self._state.record.id if self._state.record else ''}", size)
         cut = min(self._session.input.count(), size)
         if cut:

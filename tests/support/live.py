@@ -123,6 +123,19 @@ class Live:
         self.command("daemon", "restart")
         self.subscribe()
 
+    def kill(self) -> None:
+        """Kills the daemon; returns when the next one answers."""
+        os.kill(self.pids()[0], signal.SIGKILL)
+        self.client.close()
+        self.subscribe()
+
+    def await_(self, holds: Callable[[], object]) -> None:
+        """Returns when it holds; for what no event tells."""
+        deadline = time.monotonic() + PATIENCE_S
+        while not holds():
+            assert time.monotonic() < deadline
+            self.call("daemon.info")
+
     def create(self, *argv: str, **params: Any) -> str:
         """A session that runs `argv`, or /bin/sh on a `shell` command; its id."""
         return str(self.call("session.create", **({"argv": list(argv)} if argv else {}), **params)["id"])

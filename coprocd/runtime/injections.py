@@ -1,0 +1,68 @@
+"""Bytes that screen and viewers show and that the job did not print: what is injected into a session's output.
+
+Not in the log: neither the job nor coprocesses, triggers and hashes have them. Each has the offset before which it is shown, which is
+no place in the middle of an escape sequence or a character.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from coprocd.core.sequence import LOOK_BACK_BYTES, in_progress
+from coprocd.protocol.errors import CoprocdError
+
+if TYPE_CHECKING:
+    from coprocd.runtime.session import Session
+
+MOST_BYTES = 1 << 20
+"""Kept of a session, the newest; what one call or one action may add is as much."""
+
+
+class Injection(NamedTuple):
+    offset: int
+    data: bytes
+
+
+class Injections:
+    """Those of one session, in order of their offsets."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._placed: deque[Injection] = deque()
+        self._waiting: deque[bytes] = deque()
+        self._bytes = 0
+
+    def __iter__(self) -> Iterator[Injection]:
+        return iter(self._placed)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether some wait for a sequence to end."""
+        return bool(self._waiting)
+
+    def put(self, data: bytes) -> None:
+        """Injects `data` where the output ends now, or as soon as a sequence in progress has ended."""
+        if len(data) > MOST_BYTES:
+            raise CoprocdError("invalid_params", f"{len(data)} bytes are too many to inject at a time, {MOST_BYTES} are the most")
+        if sum(map(len, self._waiting)) + len(data) > MOST_BYTES:
+            raise CoprocdError("resource_exhausted", "too much waits to be injected: the session is in the middle of an escape sequence")
+        self._waiting.append(data)
+        self.place()
+
+    def place(self) -> None:
+        """Gives those that wait their place, where that can be; called after every chunk of output while some do."""
+        log = self._session.log
+        if not self._waiting:
+            return
+        start = max(log.retained_from, log.end - LOOK_BACK_BYTES)
+        if in_progress(log.read(start, log.end - start)):
+            return
+        while self._waiting:
+            data = self._waiting.popleft()
+            self._placed.append(Injection(log.end, data))
+            self._bytes += len(data)
+            self._session.context.events.append("session.injected", self._session.id, offset=log.end, bytes=len(data))
+        while self._bytes > MOST_BYTES:
+            self._bytes -= len(self._placed.popleft().data)

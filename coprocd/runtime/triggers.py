@@ -1,0 +1,334 @@
+"""The triggers of one session: what it prints is matched, in the turn in which it comes, and what matches fires.
+
+The session's own triggers come first, then its profile's. Matching is `core.trigger_matcher`'s, on offsets; whether a match fires is
+decided here (once, cooldown, so many a second); what it does is `Actions`'. All that a turn leads to is stored with the place up to which
+the output was matched, and only then carried out, so an action runs at most once (`trigger_state` has the order of the stores).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from coprocd.core import regex
+from coprocd.core.definition import Definition
+from coprocd.core.throttle import Throttle
+from coprocd.core.trigger_matcher import Match, Matcher, Position, Rule, Signal
+from coprocd.protocol import objects
+from coprocd.protocol.errors import CoprocdError
+from coprocd.runtime.actions import Actions, Effect, Fire
+from coprocd.runtime.event_triggers import EventTriggers
+from coprocd.runtime.trigger_state import Place
+
+if TYPE_CHECKING:
+    from coprocd.runtime.session import Session
+
+log = logging.getLogger("coprocd.triggers")
+
+SLICE_BYTES = 64 << 10
+"""Matched at a time."""
+
+SAVE_AFTER_S = 0.05
+"""What only changes state of ours (marks, counts) is stored so late at most; until then the place does not move on either."""
+
+
+class _Source(NamedTuple):
+    """A trigger as it applies here."""
+
+    definition: Definition
+    profile: str | None
+
+
+class Triggers:
+    """Called by the `Pump` for output, by the API for changes, by `EventTriggers` for events."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._state = session.state.triggers
+        self._profile: list[Definition] = []
+        self._by_id: dict[str, _Source] = {}
+        self._matcher: Matcher | None = None
+        self._cursor = 0
+        self._throttles: dict[str, Throttle] = {}
+        self._effects: list[Effect] = []
+        self._dirty = False
+        self._save_due: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_running_loop()
+        self._actions = Actions(session)
+        self.events = EventTriggers(session, self)
+
+    # -- what there is ------------------------------------------------------------------------------------------------
+
+    def list(self) -> list[objects.Trigger]:
+        """All that apply, in the order in which they are tried, with what they have done here."""
+        own = [self._describe(d, None, position) for position, d in enumerate(self._session.record.triggers)]
+        return own + [self._describe(d, self._session.record.profile, position) for position, d in enumerate(self._profile)]
+
+    def find(self, ref: str) -> objects.Trigger | None:
+        """The session's own trigger with this id, else with this name."""
+        own = [trigger for trigger in self.list() if trigger.profile is None]
+        return next((t for t in own if t.id == ref), None) or next((t for t in own if t.name == ref), None)
+
+    def _describe(self, definition: Definition, profile: str | None, position: int) -> objects.Trigger:
+        count = self._state.record.counts.get(definition.id)
+        fields = {name: getattr(definition.spec, name) for name in definition.spec.__struct_fields__}
+        done = (
+            {}
+            if count is None
+            else {name: getattr(count, name) for name in ("fired", "suppressed", "refused", "last_fired_at", "disabled_why")}
+        )
+        return objects.Trigger(
+            **fields, **done, id=definition.id, session=self._session.id if profile is None else None, profile=profile, position=position
+        )
+
+    def add(self, spec: objects.TriggerSpec, position: int | None = None) -> objects.Trigger:
+        """Adds one of the session's own, at `position` or last."""
+        definition = Definition("t" + secrets.token_hex(5), spec)
+        own = [*self._session.record.triggers]
+        own.insert(len(own) if position is None else position, definition)
+        self._set_own(own)
+        return self._found(definition.id)
+
+    def update(self, trigger: str, spec: objects.TriggerSpec, position: int | None = None) -> objects.Trigger:
+        """Gives the session's own trigger of this id another definition, and another position where one is given."""
+        own = [*self._session.record.triggers]
+        at = next(index for index, definition in enumerate(own) if definition.id == trigger)
+        del own[at]
+        own.insert(at if position is None else position, Definition(trigger, spec))
+        if count := self._state.record.counts.get(trigger):
+            count.disabled_why = None
+        self._set_own(own)
+        return self._found(trigger)
+
+    def remove(self, trigger: str) -> None:
+        """Takes the session's own trigger of this id away, with its counts."""
+        self._set_own([definition for definition in self._session.record.triggers if definition.id != trigger])
+        self._state.record.counts.pop(trigger, None)
+
+    def set_enabled(self, trigger: str, enabled: bool) -> objects.Trigger:
+        """Switches the session's own trigger of this id; one that was used up (`once`) may fire again once it is enabled."""
+        found = next(definition for definition in self._session.record.triggers if definition.id == trigger)
+        count = self._state.record.counts.get(trigger)
+        if enabled and count is not None and found.spec.once:
+            count.fired = 0
+        return self.update(trigger, msgspec.structs.replace(found.spec, enabled=enabled))
+
+    def set_profile(self, definitions: Iterable[Definition]) -> None:
+        """The profile's triggers are these now."""
+        self._profile = [*definitions]
+        self.arrange()
+
+    def _set_own(self, definitions: Sequence[Definition]) -> None:
+        record, before = self._session.record, self._session.record.triggers
+        record.triggers = [*definitions]
+        try:
+            self._session.save()
+        except CoprocdError:
+            record.triggers = before
+            raise
+        self.arrange()
+
+    def _found(self, trigger: str) -> objects.Trigger:
+        return next(found for found in self.list() if found.id == trigger)
+
+    def arrange(self) -> None:
+        """What is matched follows from what there is."""
+        sources = [_Source(d, None) for d in self._session.record.triggers]
+        sources += [_Source(d, self._session.record.profile) for d in self._profile]
+        self._by_id = {source.definition.id: source for source in sources}
+        rules = [
+            self._rule(source.definition) for source in sources if self._armed(source.definition) and source.definition.spec.event is None
+        ]
+        self.events.arrange(source.definition for source in sources if self._armed(source.definition))
+        if self._matcher is not None:
+            self._matcher.set_rules(rules)
+        elif (rules or self.events.want_signals) and not self._session.finished:
+            self._begin(rules)
+
+    def _armed(self, definition: Definition) -> bool:
+        count = self._state.record.counts.get(definition.id)
+        return definition.spec.enabled and not (count is not None and (count.disabled_why or (definition.spec.once and count.fired)))
+
+    def _rule(self, definition: Definition) -> Rule:
+        spec = definition.spec
+        return Rule(definition.id, regex.compile(spec.regex), spec.instant, spec.interactive_apps, spec.action == "stop")
+
+    # -- the output ---------------------------------------------------------------------------------------------------
+
+    def _begin(self, rules: Sequence[Rule]) -> None:
+        """Begins to match: where an earlier daemon stood, else with the line that is not ended yet, of which nothing has been matched."""
+        output = self._session.log
+        place = self._state.place()
+        if place is None or place.cursor > output.end:
+            place = Place(output.end, output.line_start(), int(output.modes().alternate_screen))
+        if place.line_at < output.retained_from:
+            place = Place(max(place.cursor, output.retained_from), max(place.cursor, output.retained_from), place.mode)
+        self._matcher = Matcher(rules, time.perf_counter, Position(place.line_at, place.mode))
+        line_at = max([place.line_at, *(to for _, to in output.silence.within(place.line_at, place.cursor))])
+        if line_at > place.line_at:
+            self._matcher.restart(line_at)
+        for offset in range(line_at, place.cursor, SLICE_BYTES):
+            self._matcher.replay(output.read(offset, min(SLICE_BYTES, place.cursor - offset)), offset)
+        self._matcher.fired_in_line.clear()
+        stored = self._state.record
+        if stored.place is not None and stored.place[1] == place.line_at:
+            self._matcher.fired_in_line.update(stored.fired_in_line)
+        self._cursor = place.cursor
+
+    def resume(self) -> None:
+        """Goes on where an earlier daemon stopped: actions whose outcome it did not know, then the output it did not get to match."""
+        self.arrange()
+        for intent in tuple(self._state.record.intents):
+            self._actions.recover(intent)
+        self._save_soon()
+        self.pump(self._cursor)
+
+    def pump(self, shown_to: int) -> None:
+        """Matches what has come; `shown_to` is the end of the output that viewers may have been woken for."""
+        if self._matcher is None:
+            return
+        output, matcher = self._session.log, self._matcher
+        while self._cursor < output.end:
+            if self._cursor < output.retained_from:
+                self._go_to(output.retained_from)
+            silent = next(iter(output.silence.within(self._cursor, output.end)), None)
+            if silent is not None and silent[0] <= self._cursor:
+                if output.silence.opened_at is not None and silent[1] == output.end:
+                    break  # where it will end is not known yet
+                self._go_to(silent[1])
+                continue
+            stop = min(output.end if silent is None else silent[0], self._cursor + SLICE_BYTES)
+            data = output.read(self._cursor, stop - self._cursor)
+            for found in matcher.feed(data, self._cursor):
+                if isinstance(found, Signal):
+                    self.events.on_signal(found)
+                elif self._on_match(found, shown_to):  # what follows is silenced
+                    stop = output.silence.opened_at or stop
+                    matcher.restart(stop)
+                    break
+            self._cursor = stop
+        for trigger, seconds in matcher.too_slow():
+            self._switch_off(trigger, seconds)
+        self._commit()
+
+    def skip(self) -> None:
+        """What has come so far is not matched, again or at all: a trigger must not fire twice on one line."""
+        if self._matcher is not None:
+            self._go_to(self._session.log.end)
+
+    def _go_to(self, offset: int) -> None:
+        """What lies between is not matched."""
+        assert self._matcher is not None
+        self._matcher.restart(offset)
+        self._cursor = offset
+
+    def _on_match(self, match: Match, shown_to: int) -> bool:
+        source = self._by_id.get(match.rule.id)
+        return source is not None and self._fire(source.definition, Fire.of(match), shown_to)
+
+    def fire(self, definition: Definition, fire: Fire) -> None:
+        """Fires for an event, which is no match."""
+        self._fire(definition, fire, self._session.log.end)
+        self._commit()
+
+    def _fire(self, definition: Definition, fire: Fire, shown_to: int) -> bool:
+        """Fires, if it may; True when the output is silenced from then on."""
+        spec, count, now = definition.spec, self._state.count(definition.id), time.monotonic()
+        self._dirty = True
+        if spec.once and count.fired:
+            return False
+        if spec.cooldown_s and count.fired and now < count.last_fired_clock + spec.cooldown_s:
+            count.suppressed += 1
+            return False
+        throttle = self._throttles.get(definition.id)
+        if throttle is None:
+            throttle = self._throttles[definition.id] = Throttle(self._session.context.settings.trigger_fires_per_s, now)
+        if not throttle.take(now):
+            count.suppressed += 1
+            if throttle.refused == 1:
+                self._tell("trigger.throttled", definition, fire, per_s=self._session.context.settings.trigger_fires_per_s)
+            return False
+        try:
+            effect = self._actions.prepare(definition, fire, shown_to)
+        except CoprocdError as error:
+            if error.code == "coprocess_already_running":
+                count.refused += 1
+            else:
+                self._actions.failed(definition.id, spec.action, error.code, error.message, fire.start)
+            return False
+        count.fired += 1
+        count.last_fired_at, count.last_fired_clock = time.time(), now
+        self._tell("trigger.fired", definition, fire)
+        if effect is not None:
+            self._effects.append(effect)
+        if spec.once:
+            self._loop.call_soon(self.arrange)
+        return self._session.log.silence.opened_at is not None
+
+    def _tell(self, type: str, definition: Definition, fire: Fire, **more: object) -> None:
+        self._session.context.events.append(
+            type, self._session.id, trigger=definition.id, name=definition.spec.name, action=definition.spec.action, **fire.told(), **more
+        )
+
+    def _switch_off(self, trigger: str, seconds: float) -> None:
+        """Its matching costs too much: it is not tried any more here, until it is changed or enabled again."""
+        count = self._state.count(trigger)
+        count.disabled_why = "too_slow"
+        self._dirty = True
+        log.warning("session %s: trigger %s is switched off, a match took %.3f s", self._session.id, trigger, seconds)
+        self._actions.failed(
+            trigger, None, "too_slow", "matching it costs too much, so it was switched off; give a simpler regex and enable it again", None
+        )
+
+    # -- storing ------------------------------------------------------------------------------------------------------
+
+    def _place(self) -> Place | None:
+        if self._matcher is None:
+            return None
+        position = self._matcher.position()
+        return Place(self._cursor, position.line_at, position.mode)
+
+    def _commit(self) -> None:
+        """Stores what the turn has led to, then carries it out."""
+        if self._effects:
+            self.save()
+            effects, self._effects = self._effects, []
+            for effect in effects:
+                effect()
+            self._save_soon()
+        elif self._dirty:
+            stored = self._state.place()
+            if stored is not None and self._cursor - stored.cursor > self._session.log.ring.capacity // 2:
+                self.save()
+            else:
+                self._save_soon()
+        elif (place := self._place()) is not None:
+            self._state.note(place)
+
+    def _save_soon(self) -> None:
+        self._dirty = True
+        if self._save_due is None:
+            self._save_due = self._loop.call_later(SAVE_AFTER_S, self.save)
+
+    def save(self) -> None:
+        """Stores the state as it is now, and the place."""
+        if self._save_due is not None:
+            self._save_due.cancel()
+            self._save_due = None
+        self._dirty = False
+        if self._session.dropped:
+            return
+        self._state.record.fired_in_line = sorted(self._matcher.fired_in_line) if self._matcher is not None else []
+        self._state.save(self._place())
+
+    def close(self) -> None:
+        """Fires no more."""
+        self.events.close()
+        if self._save_due is not None:
+            self.save()

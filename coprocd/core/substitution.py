@@ -146,7 +146,7 @@ def check(action: Action, parameter: Parameter) -> None:
     if isinstance(parameter, Mapping) and action not in _TABLES:
         raise CoprocdError("invalid_params", f"the parameter of {action} is text, not an object", action=action)
     if action == "set_variable":
-        _name_and_value(parameter)
+        name_and_value(parameter)
     elif action in RUNS:
         check_command(parameter)  # type: ignore[arg-type]
 
@@ -187,11 +187,12 @@ def _words(parameter: Sequence[str]) -> SimpleCommand:
 
 def variable(parameter: Parameter, groups: Groups) -> tuple[str, str]:
     """The name and value for Set User Variable: `name=value`, {"name", "value"}, or iTerm2's two strings joined by U+0001."""
-    name, value = _name_and_value(parameter)
+    name, value = name_and_value(parameter)
     return name, text(value, groups)
 
 
-def _name_and_value(parameter: Parameter) -> tuple[str, str]:
+def name_and_value(parameter: Parameter) -> tuple[str, str]:
+    """The two parts as they are written; `invalid_params` where there is no good name."""
     name: Any
     value: Any
     if isinstance(parameter, Mapping):

@@ -7,11 +7,10 @@ gets an id from what it says, so that its state stays with it when triggers are 
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
-
-import msgspec
 
 from coprocd.core import trigger_spec
 from coprocd.core.definition import Definition
@@ -60,7 +59,7 @@ def read(document: Mapping[str, Any]) -> tuple[Profiles, list[str]]:
 def derived_id(profile: str, spec: TriggerSpec, number: int) -> str:
     """The id of a trigger that has none of its own; `number` tells those apart that say the same."""
     says = [profile, spec.regex, spec.action, spec.parameter, spec.event, spec.event_params, number]
-    return "t" + hashlib.sha256(msgspec.json.encode(says, order="sorted")).hexdigest()[:10]
+    return "t" + hashlib.sha256(json.dumps(says, sort_keys=True, default=str).encode()).hexdigest()[:10]
 
 
 def _entries(profile: str, content: Any, faults: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -153,17 +153,17 @@ class Profiles:
             try:
                 seen = await aside(_seen, self.path)
                 pause = POLL_S
+                if seen == self._seen:
+                    continue
+                if seen is None and not gone:  # some editors take the file away for a moment
+                    gone = True
+                    continue
+                gone = False
             except TimeoutError:
                 pause = min(2 * pause, POLL_MOST_S)
                 continue
             except OSError:
-                continue  # a directory on the way may not be entered just now
-            if seen == self._seen:
-                continue
-            if seen is None and not gone:  # some editors take the file away for a moment
-                gone = True
-                continue
-            gone = False
+                pass  # a directory on the way may not be entered: that is for `reload` to tell
             try:
                 await self.reload()
             except CoprocdError:

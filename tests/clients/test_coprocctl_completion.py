@@ -32,7 +32,7 @@ CASES = [
     ("signal chat ", ["HUP", "WINCH"]),
     ("events --session ", ["chat", "build-1"]),
     ("trigger ", ["add", "list", "remove", "import"]),
-    ("trigger remove ", ["zmodem", "t5d3c9e2a1f"]),
+    ("trigger remove ", ["zmodem", "t6274226b2d"]),
     ("trigger add x run_", ["run_coprocess", "run_command"]),
     ("completion ", ["bash", "zsh", "fish"]),
 ]
@@ -47,7 +47,7 @@ def script(coprocctl: Command, request: pytest.FixtureRequest) -> Path:
     stub = coprocctl.root / "bin" / "coprocctl"
     stub.parent.mkdir()
     stub.write_text(
-        "#!/bin/sh\ncase $* in 'list --names') printf 'chat\\nbuild-1\\n' ;; 'trigger list --names') printf 'zmodem\\nt5d3c9e2a1f\\n' ;; esac\n"
+        "#!/bin/sh\ncase $* in 'list --names') printf 'chat\\nbuild-1\\n' ;; 'trigger list --names') printf 'zmodem\\nt6274226b2d\\n' ;; esac\n"
     )
     stub.chmod(0o755)
     path = coprocctl.root / "_coprocctl"

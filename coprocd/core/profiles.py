@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import Any
 
 from coprocd.core import trigger_spec
@@ -62,6 +62,23 @@ def derived_id(profile: str, spec: TriggerSpec, number: int) -> str:
     return "t" + hashlib.sha256(json.dumps(says, sort_keys=True, default=str).encode()).hexdigest()[:10]
 
 
+class FreshIds:
+    """Derived ids that are not `taken`; whoever is given one takes it."""
+
+    def __init__(self, profile: str, taken: Container[str]) -> None:
+        self._profile = profile
+        self._taken = taken
+        self._numbers: dict[str, int] = {}
+
+    def of(self, spec: TriggerSpec) -> str:
+        first = derived_id(self._profile, spec, 0)
+        number = self._numbers.get(first, 0)
+        while (id := derived_id(self._profile, spec, number)) in self._taken:
+            number += 1
+        self._numbers[first] = number + 1
+        return id
+
+
 def _entries(profile: str, content: Any, faults: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     """The triggers of one profile as they are written, each with where it stands."""
     shown = f"profile {profile!r}"
@@ -102,14 +119,9 @@ def _definition(where: str, fields: dict[str, Any], taken: dict[str, str]) -> tu
 
 def _with_ids(profile: str, entries: list[tuple[str | None, TriggerSpec]], taken: dict[str, str]) -> list[Definition]:
     """Gives an id to those without; all that were written are in `taken` by now."""
+    fresh = FreshIds(profile, taken)
     definitions = []
     for id, spec in entries:
-        number = 0
-        while id is None:
-            derived = derived_id(profile, spec, number)
-            if derived not in taken:
-                taken[derived] = f"profile {profile!r}"
-                id = derived
-            number += 1
-        definitions.append(Definition(id, spec))
+        definitions.append(Definition(id if id is not None else fresh.of(spec), spec))
+        taken[definitions[-1].id] = f"profile {profile!r}"
     return definitions

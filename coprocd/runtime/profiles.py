@@ -187,12 +187,10 @@ class Profiles:
         def edit(text: str, found: profiles.Profiles) -> str:
             held = found.get(profile, [])
             taken = {definition.id for one in found.values() for definition in one}
+            fresh = profiles.FreshIds(profile, taken)
             for spec in specs:
-                number = 0
-                while (id := profiles.derived_id(profile, spec, number)) in taken:
-                    number += 1
-                taken.add(id)
-                added.append(Definition(id, spec))
+                added.append(Definition(fresh.of(spec), spec))
+                taken.add(added[-1].id)
             if not added:
                 return text
             if len(held) + len(added) > profiles.TRIGGERS_MOST or len({*found, profile}) > profiles.PROFILES_MOST:

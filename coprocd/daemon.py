@@ -138,6 +138,7 @@ class Daemon:
         count = await self.sessions.close_all(self.settings.close_grace_s) if sessions else len(self.sessions)
         self._unlink = True
         if sessions:
+            await self.sessions.commands.close(self.settings.close_grace_s)
             self.sessions.agents.remove()
         self._own.pop("socket", None)
         await self._keeper.drop(KEY, "socket")
@@ -185,6 +186,7 @@ class Daemon:
         else:
             for session in self.sessions:
                 yield from session.belongings()
+            yield from self.sessions.commands.belongings()
 
     async def _stop(self, listener: Listener, claim: Claim) -> None:
         log.info("ending with %d sessions", len(self.sessions))
@@ -209,3 +211,7 @@ class Daemon:
                 self.events.append("session.lost", session, name=job["label"], pid=job["pid"])
                 if len(self._lost) < LOST_MOST:
                     self._lost.append(job["label"])
+            elif kind == "command":
+                log.error(
+                    "a command of session %s (%s) was lost: keeper and daemon were killed together", session.partition("/")[0], job["label"]
+                )

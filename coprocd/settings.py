@@ -97,6 +97,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     events_bytes: Count = 8 << 20
     """… and their size: stderr of ended coprocesses is in them."""
 
+    commands_most: Count = 8
+    """Commands of triggers that run at once: a flood that fires must not fill the machine."""
+
+    commands_waiting_most: Count = 100
+    """… and that wait for their turn; more are refused, and that is told."""
+
+    command_timeout_s: Positive = 600.0
+    """A command that takes longer hangs, and others wait for its place."""
+
     sessions: SessionSettings = SessionSettings()
 
     def limits(self) -> dict[str, Any]:

@@ -124,7 +124,7 @@ class KeeperClient:
     async def spawn(self, key: str, label: str, held: dict[str, int], **job: Any) -> tuple[int, dict[str, int]]:
         """Starts a job under `key`, with the descriptors `held` held beside it: its pid, and its own descriptors.
 
-        `job` is kind `pty` (argv, env, cwd, rows, cols) or `pipes` (argv, env, cwd, stdout). `spawn_failed` says why not.
+        `job` is kind `pty` (argv, env, cwd, rows, cols) or `pipes` (argv, env, cwd, stdout, joined?). `spawn_failed` says why not.
         """
         try:
             async with asyncio.timeout(SPAWN_PATIENCE_S):

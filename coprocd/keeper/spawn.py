@@ -23,7 +23,7 @@ import ptyprocess
 CHDIR_TIMEOUT_S = 2
 
 Spawned = tuple[int, dict[str, int]]
-"""The pid, and the descriptors that stay with the keeper: `master`, or `stdin`, `stdout`, `stderr`."""
+"""The pid, and the descriptors that stay with the keeper: `master`, or `stdin`, `stdout`, `stderr`, or `stdout` alone."""
 
 DEFAULT_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGCHLD, signal.SIGQUIT)
 
@@ -92,14 +92,17 @@ def on_pty(argv: list[str], env: dict[str, str], rows: int, cols: int, start: St
     return process.pid, {"master": master}
 
 
-def on_pipes(argv: list[str], env: dict[str, str], stdout: bool, start: Start) -> Spawned:
-    """Starts `argv` in a session and process group of its own; without `stdout` its output goes to /dev/null. OSError says why not."""
+def on_pipes(argv: list[str], env: dict[str, str], stdout: bool, start: Start, joined: bool = False) -> Spawned:
+    """Starts `argv` in a session and process group of its own; without `stdout` its output goes to /dev/null. OSError says why not.
+
+    `joined`: it has nothing to read, and its stderr goes where its stdout goes, in the order in which it is written.
+    """
     try:
         process: subprocess.Popen[bytes] = subprocess.Popen(
             argv,
-            stdin=subprocess.PIPE,
+            stdin=subprocess.DEVNULL if joined else subprocess.PIPE,
             stdout=subprocess.PIPE if stdout else subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
+            stderr=subprocess.STDOUT if joined else subprocess.PIPE,
             env=env,
             start_new_session=True,
             preexec_fn=start.prepare(),

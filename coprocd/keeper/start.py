@@ -32,7 +32,7 @@ def start(message: wire.Message, open_files: tuple[int, int], register: Register
     try:
         if message["kind"] == "pty":
             return spawn.on_pty(message["argv"], message["env"], message["rows"], message["cols"], how)
-        return spawn.on_pipes(message["argv"], message["env"], message["stdout"], how)
+        return spawn.on_pipes(message["argv"], message["env"], message["stdout"], how, message.get("joined") is True)
     except OSError as error:
         code = "resource_exhausted" if error.errno in EXHAUSTED else "spawn_failed"
         raise Refused(code, f"{error.strerror or error}{_in_use() if code == 'resource_exhausted' else ''}") from error

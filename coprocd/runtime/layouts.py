@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from coprocd.runtime import coprocess_state, intake, output_log, session_state
+from coprocd.runtime import command_state, coprocess_state, intake, output_log, session_state
 
 READ: dict[str, int] = {
     "intake": intake.SCHEMA,
     "log": output_log.SCHEMA,
     "session": session_state.SCHEMA,
     "coprocess": coprocess_state.SCHEMA,
+    "command": command_state.SCHEMA,
 }
 """What this version reads and writes, by what it is of."""
 

@@ -16,6 +16,7 @@ from coprocd.protocol import objects, places
 from coprocd.protocol.errors import CoprocdError
 from coprocd.runtime import launch, reserve
 from coprocd.runtime.agent_link import AgentLink
+from coprocd.runtime.commands import Commands
 from coprocd.runtime.context import Context
 from coprocd.runtime.session import Session
 from coprocd.runtime.session_state import SessionRecord, SessionState
@@ -30,6 +31,7 @@ class Sessions:
     def __init__(self, context: Context) -> None:
         self.context = context
         self.agents = AgentLink(places.agent_path(context.socket_path))
+        self.commands = Commands(context)
         self._sessions: dict[str, Session] = {}
         self._creating: dict[str, asyncio.Task[Session]] = {}
         self._closing: dict[str, asyncio.Task[objects.Session]] = {}
@@ -191,7 +193,7 @@ class Sessions:
     def recover(self, holdings: dict[str, dict[str, int]], jobs: list[dict[str, Any]]) -> list[str]:
         """Takes over all that an earlier daemon left with the keeper; the keys of what had not come to life, which `drop_unborn` takes."""
         by_key = {job["key"]: job for job in jobs}
-        unborn = []
+        unborn = list(self.commands.recover(holdings))
         none = {"pid": None, "status": None, "reaped": True}
         for key, held in holdings.items():
             kind, _, session_id = key.partition("/")
@@ -209,7 +211,8 @@ class Sessions:
                         os.close(fd)
                 if session is None or not session.coprocesses.recover(held):
                     unborn.append(key)
-        self.context.intake.recover(ring for session in self for ring in session.rings())
+        self.context.intake.recover([*self.commands.rings(), *(ring for session in self for ring in session.rings())])
+        self.commands.resume(by_key)
         for session in self:
             session.resume(by_key.get(session.key, none))
             for coprocess in session.coprocesses:
@@ -229,7 +232,7 @@ class Sessions:
 
     def layouts(self) -> dict[str, set[int]]:
         """The layouts of all that another daemon would take over."""
-        found: dict[str, set[int]] = {"intake": {self.context.intake.segment.layout}}
+        found: dict[str, set[int]] = {"intake": {self.context.intake.segment.layout}, "command": self.commands.layouts()}
         for session in self:
             for kind, number in session.state.layouts().items():
                 found.setdefault(kind, set()).add(number)
@@ -245,6 +248,9 @@ class Sessions:
     def on_exited(self, key: str, job: dict[str, Any]) -> None:
         """The keeper has seen a job end."""
         kind, _, rest = key.partition("/")
+        if kind == "command":
+            self.commands.on_exited(key, job)
+            return
         session = self._sessions.get(rest.partition("/")[0])
         if session is None:
             return

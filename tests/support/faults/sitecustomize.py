@@ -7,6 +7,8 @@ beside its runtime directory names, when it starts or at SIGUSR2: it wraps one f
 
 and the process sends itself that signal before or after the N-th call of the function. `$COPROCD_WITHOUT` names modules
 of `coprocd.platform` whose good path is switched off (`AVAILABLE`), as on a system that has none.
+
+Such a daemon has one method more, `test.run_command`, which does what a trigger with the action `run_command` does.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import inspect
 import os
 import signal
 import sys
+import types
 from functools import reduce, wraps
 from typing import Any
 
@@ -75,9 +78,32 @@ def _switch_off(names: list[str]) -> None:
         importlib.import_module(f"coprocd.platform.{name}").AVAILABLE = False  # type: ignore[attr-defined]
 
 
+def _add_method() -> None:
+    """`test.run_command`: session, trigger, argv, env?, cwd?."""
+    import msgspec
+
+    from coprocd.protocol import methods, objects
+
+    name, fields = "test.run_command", [("session", str), ("trigger", str), ("argv", list[str]), ("env", dict[str, str], {}), ("cwd", str, "/")]
+    objects.TestRunCommand = msgspec.defstruct("TestRunCommand", fields, kw_only=True)  # type: ignore[attr-defined]
+    methods.METHODS[name] = methods.Method(name, "TestRunCommand", "Command", (), "As a trigger.")
+
+    async def run_command(call: Any, params: Any) -> Any:
+        sessions = call.daemon.sessions
+        env = dict(os.environ) | params.env
+        return sessions.commands.run(
+            sessions.resolve(params.session), params.trigger, params.argv, " ".join(params.argv), env, params.cwd
+        ).describe()
+
+    sys.modules["coprocd.api.methods.test"] = module = types.ModuleType("coprocd.api.methods.test")
+    module.run_command = run_command  # type: ignore[attr-defined]
+
+
 def _begin(process: str | None) -> None:
     if process is None:
         return
+    if process == "daemon":
+        _add_method()
     _switch_off(os.environ.get("COPROCD_WITHOUT", "").split())
     path = os.path.join(os.path.dirname(os.environ["COPROCD_RUNTIME_DIR"]), "fault")
     signal.signal(signal.SIGUSR2, lambda *_: _arm(path, process))

@@ -138,6 +138,11 @@ class PatternSet:
         return hits
 
 
+def check(pattern: str) -> None:
+    """`invalid_regex` where it is none."""
+    compile(pattern)
+
+
 @lru_cache(8192)
 def compile(pattern: str) -> Pattern:
     """The compiled pattern. `invalid_regex` where it is none: with the reason, and what to write instead if that is known."""

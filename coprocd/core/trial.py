@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from coprocd.core import regex, substitution
-from coprocd.core.trigger_matcher import Match, Matcher, Position, Rule
+from coprocd.core.lines import Position
+from coprocd.core.trigger_matcher import Match, Matcher, Rule
 from coprocd.protocol.objects import Action, TriggerMatch
 
 MATCHES_MOST = 1000

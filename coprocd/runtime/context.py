@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from coprocd.core.event_log import EventLog
 from coprocd.keeper.client import KeeperClient
 from coprocd.runtime.intake import Intake
 from coprocd.runtime.profiles import Profiles
 from coprocd.settings import Settings
+
+if TYPE_CHECKING:
+    from coprocd.runtime.commands import Commands
 
 
 @dataclass(slots=True)
@@ -21,3 +25,5 @@ class Context:
     events: EventLog
     socket_path: str
     profiles: Profiles
+    commands: Commands = field(init=False)
+    """Set by `Sessions`, whose triggers start them."""

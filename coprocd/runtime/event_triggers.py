@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from coprocd.core import regex
 from coprocd.core.definition import Definition
-from coprocd.core.trigger_matcher import Signal
+from coprocd.core.lines import Signal
 from coprocd.protocol.objects import TriggerSpec
 from coprocd.runtime.actions import Fire
 
@@ -130,12 +130,13 @@ class EventTriggers:
 
     def _await_idle(self, definition: Definition) -> None:
         due = self._moved_at + _seconds(definition.spec)
-        self._idle_due[definition.id] = self._loop.call_at(due, self._on_idle, definition, self._moved_at)
+        self._idle_due[definition.id] = self._loop.call_at(due, self._on_idle, definition.id, self._moved_at)
 
-    def _on_idle(self, definition: Definition, since: float) -> None:
-        del self._idle_due[definition.id]
+    def _on_idle(self, trigger: str, since: float) -> None:
+        del self._idle_due[trigger]
+        definition = next(definition for definition in self._definitions if definition.id == trigger)
         if self._moved_at == since:
-            self._idle_told[definition.id] = since
+            self._idle_told[trigger] = since
             self._fire_one(definition)
         else:  # output has come meanwhile
             self._await_idle(definition)

@@ -31,7 +31,7 @@ class Sessions:
     def __init__(self, context: Context) -> None:
         self.context = context
         self.agents = AgentLink(places.agent_path(context.socket_path))
-        self.commands = Commands(context)
+        self.commands = context.commands = Commands(context)
         self._sessions: dict[str, Session] = {}
         self._creating: dict[str, asyncio.Task[Session]] = {}
         self._closing: dict[str, asyncio.Task[objects.Session]] = {}

@@ -18,8 +18,9 @@ import msgspec
 
 from coprocd.core import regex
 from coprocd.core.definition import Definition
+from coprocd.core.lines import Position, Signal
 from coprocd.core.throttle import Throttle
-from coprocd.core.trigger_matcher import Match, Matcher, Position, Rule, Signal
+from coprocd.core.trigger_matcher import Match, Matcher, Rule
 from coprocd.protocol import objects
 from coprocd.protocol.errors import CoprocdError
 from coprocd.runtime.actions import Actions, Effect, Fire
@@ -169,7 +170,7 @@ class Triggers:
             place = Place(output.end, output.line_start(), int(output.modes().alternate_screen))
         if place.line_at < output.retained_from:
             place = Place(max(place.cursor, output.retained_from), max(place.cursor, output.retained_from), place.mode)
-        self._matcher = Matcher(rules, time.perf_counter, Position(place.line_at, place.mode))
+        self._matcher = Matcher(rules, time.perf_counter, Position(place.line_at, place.mode >> 1, bool(place.mode & 1)))
         line_at = max([place.line_at, *(to for _, to in output.silence.within(place.line_at, place.cursor))])
         if line_at > place.line_at:
             self._matcher.restart(line_at)
@@ -292,7 +293,7 @@ class Triggers:
         if self._matcher is None:
             return None
         position = self._matcher.position()
-        return Place(self._cursor, position.line_at, position.mode)
+        return Place(self._cursor, position.line_at, position.state << 1 | position.alternate)
 
     def _commit(self) -> None:
         """Stores what the turn has led to, then carries it out."""

@@ -72,7 +72,9 @@ def kill_daemon(daemon: Live) -> None:
 
 
 def test_its_output_and_its_end_are_kept_and_told(daemon: Live, session: str) -> None:
-    command = run(daemon, session, "sh", "-c", 'echo "$1 $WORD $PWD"; echo err >&2; cat; echo done', "sh", "a b", env={"WORD": "w"}, cwd="/usr")
+    command = run(
+        daemon, session, "sh", "-c", 'echo "$1 $WORD $PWD"; echo err >&2; cat; echo done', "sh", "a b", env={"WORD": "w"}, cwd="/usr"
+    )
     started, ended = event(daemon, "command.started", command), event(daemon, "command.ended", command)
     assert (started["session"], started["trigger"], ended["exit_status"], ended["failure"]) == (session, "t1", 0, None)
     found = completed(daemon, command)
@@ -119,7 +121,11 @@ def test_one_that_cannot_be_started_says_why(daemon: Live, session: str, tmp_pat
     program = tmp_path / "no-program"
     program.write_bytes(b"\x7fELF\0\0")
     program.chmod(0o755)
-    for argv, cwd, why in (["no-such-program"], "/", "is not found"), (["true"], "/nowhere", "does not exist"), ([str(program)], "/", "Exec format"):
+    for argv, cwd, why in (
+        (["no-such-program"], "/", "is not found"),
+        (["true"], "/nowhere", "does not exist"),
+        ([str(program)], "/", "Exec format"),
+    ):
         command = run(daemon, session, *argv, cwd=cwd)
         failed = event(daemon, "trigger.failed", command)
         assert failed["reason"] == "spawn_failed" and why in failed["output"]
@@ -267,4 +273,4 @@ def test_the_time_that_one_has_goes_on_over_a_kill(tmp_path: Path) -> None:
         event(daemon, "command.started", command)
         kill_daemon(daemon)
         found = completed(daemon, command)
-        assert (found["failure"], found["signal"]) == ("timed_out", "SIGTERM") and 1.5 <= found["duration_s"]
+        assert (found["failure"], found["signal"]) == ("timed_out", "SIGTERM") and found["duration_s"] >= 1.5

@@ -45,7 +45,7 @@ def test_what_programs_send_beside_text(daemon: Live) -> None:
         "custom_escape_sequence id=x:hello",
         "notification_posted build;ok",
         "notification_posted done now",
-        "progress 4;1;50",
+        "progress 1;50",
     ]
 
 

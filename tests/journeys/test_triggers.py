@@ -29,7 +29,7 @@ def counts(daemon: Live, session: str) -> list[tuple[int, int, int]]:
 
 
 def text_of(daemon: Live, session: str) -> str:
-    return daemon.output(session, lambda _: True).decode()
+    return str(daemon.call("session.read", session=session, from_offset=0, max_bytes=1 << 20, format="text")["text"])
 
 
 def test_a_match_tells_where_it_is_and_what_it_captured(daemon: Live) -> None:

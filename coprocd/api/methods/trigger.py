@@ -77,7 +77,7 @@ async def test(call: Call, params: objects.TriggerTest) -> objects.TriggerTestRe
 
 async def import_(call: Call, params: objects.TriggerImport) -> objects.TriggerImported:
     session, profile = _place(call, params)
-    imported = iterm2.read(params.document, regex.compile)
+    imported = iterm2.read(params.document, regex.check)
     rejected = [objects.ImportRejected(index, reason) for index, reason in imported.rejected]
     accepted = []
     for index, spec, reason in imported.specs:

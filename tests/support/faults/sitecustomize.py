@@ -84,7 +84,10 @@ def _add_method() -> None:
 
     from coprocd.protocol import methods, objects
 
-    name, fields = "test.run_command", [("session", str), ("trigger", str), ("argv", list[str]), ("env", dict[str, str], {}), ("cwd", str, "/")]
+    name, fields = (
+        "test.run_command",
+        [("session", str), ("trigger", str), ("argv", list[str]), ("env", dict[str, str], {}), ("cwd", str, "/")],
+    )
     objects.TestRunCommand = msgspec.defstruct("TestRunCommand", fields, kw_only=True)  # type: ignore[attr-defined]
     methods.METHODS[name] = methods.Method(name, "TestRunCommand", "Command", (), "As a trigger.")
 

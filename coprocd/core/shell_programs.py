@@ -172,7 +172,7 @@ def _after_wrapper(name: str, words: list[Word], at: int) -> int:
     """The index of the program that a wrapper runs."""
     options, at = _WRAPPERS[name], at + 1
     unsure = False
-    while at < len(words) and words[at].plain.startswith("-") and len(words[at].plain) > 1:
+    while at < len(words) and words[at].plain.startswith("-") and (len(words[at].plain) > 1 or not options.operands):
         word = words[at]
         at += 1
         if word.plain == "--":

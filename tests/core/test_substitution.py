@@ -122,7 +122,7 @@ PROGRAM = [
     r"nohup \1", r"nice -n 5 \1", r"time \1", r"command \1", r"xargs -I {} \1", r"timeout 5 \1", r"x; \1", "x\n\\1", r"x | \1", r"x && \1",
     r"x || \1", r"x & \1", r'echo "$(\1)"', r"(\1)", r"{ \1; }", r"! \1", r"if \1; then x; fi", r"while x; do \1; done", r"> f \1",
     r"2>&1 \1", r'"$(echo \1)"', r"find . -exec \1 {} +", r"time { \1; }", r"for x do \1; done", "a\\\n\\1", r"env nice sudo \1",
-    r"$x \1", r"${x} \1", r"$(x) \1", r"`x` \1", r'"$@" \1', r"env $x \1", r"${x}nice \1", r"env a.b=c \1", r"nice $x -n 5 \1",
+    r"$x \1", r"${x} \1", r"$(x) \1", r"`x` \1", r'"$@" \1', r"env $x \1", r"${x}nice \1", r"env a.b=c \1", r"env - \1", r"flock - \1", r"nice $x -n 5 \1",
 ]  # fmt: skip
 
 

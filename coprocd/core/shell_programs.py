@@ -186,6 +186,8 @@ def _after_wrapper(name: str, words: list[Word], at: int) -> int:
         elif word.plain[-1] in options.letters:
             at += 1
     at += options.operands
+    if name == "flock" and at + 1 < len(words) and words[at].plain in ("-c", "--command") and words[at + 1].captures:
+        _evaluated(words[at + 1], name)
     if unsure and at + 1 < len(words) and words[at + 1].captures:
         _code(words[at + 1], f"may be the program that {name} runs", "give its options as --option=value")
     return at

@@ -140,7 +140,7 @@ CODE = [
     r"node --eval \1", r"awk '/\1/'", r"sed s/x/\1/", r"sed -n -e p -e \1", r"env -S 'x \1'", r"su -c 'x \1'", r"watch ls \1",
     r"ssh host ls \1", r"ssh -o \1 host", r"tmux new-window \1", r"find . -exec sh -c 'x \1' \;", r"xargs sh -c \1", r"alias x=\1",
     r"let \1", r"[ -v \1 ]", r'sh -c "$(printf %s \1)"', r"busybox sh -c \1",
-    r"sh $x-c 'echo \1'", r"python3 $x \1", r"${x}eval \1",
+    r"sh $x-c 'echo \1'", r"python3 $x \1", r"${x}eval \1", r"flock f -c \1", r"flock -c \1 f",
 ]  # fmt: skip
 
 

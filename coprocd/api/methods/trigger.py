@@ -77,15 +77,8 @@ async def test(call: Call, params: objects.TriggerTest) -> objects.TriggerTestRe
 
 async def import_(call: Call, params: objects.TriggerImport) -> objects.TriggerImported:
     session, profile = _place(call, params)
-    imported = iterm2.read(params.document, regex.check)
-    rejected = [objects.ImportRejected(index, reason) for index, reason in imported.rejected]
-    accepted = []
-    for index, spec, reason in imported.specs:
-        try:
-            trigger_spec.check(spec)
-            accepted.append((index, spec, reason))
-        except CoprocdError as error:
-            rejected.append(objects.ImportRejected(index, error.message))
+    # In a thread: ten thousand regexes are not compiled between two echoes.
+    accepted, rejected = await asyncio.to_thread(_read, params.document)
     specs = [spec for _, spec, _ in accepted]
     if session is not None:
         added = _add_all(session, specs)
@@ -98,7 +91,7 @@ async def import_(call: Call, params: objects.TriggerImport) -> objects.TriggerI
         for (index, _, reason), trigger in zip(accepted, added, strict=True)
         if reason is not None
     ]
-    return objects.TriggerImported([*added], disabled, sorted(rejected, key=lambda one: one.index))
+    return objects.TriggerImported([*added], disabled, [*rejected])
 
 
 async def export(call: Call, params: objects.TriggerExport) -> Sequence[dict[str, Any]]:
@@ -180,6 +173,27 @@ def _summed(profile: str, position: int, definition: Definition, there: Iterable
         refused=sum(trigger.refused for trigger in seen),
         last_fired_at=max((trigger.last_fired_at for trigger in seen if trigger.last_fired_at is not None), default=None),
     )
+
+
+# -- importing --------------------------------------------------------------------------------------------------------
+
+
+def _read(document: Any) -> tuple[Sequence[tuple[int, objects.TriggerSpec, str | None]], Sequence[objects.ImportRejected]]:
+    """The triggers of a document that can be had here, each with its index and, where it is off, the reason; and those that cannot."""
+    imported = iterm2.read(document, _check_regex)
+    rejected = [objects.ImportRejected(index, reason) for index, reason in imported.rejected]
+    accepted = []
+    for index, spec, reason in imported.specs:
+        try:
+            trigger_spec.check(spec)
+            accepted.append((index, spec, reason))
+        except CoprocdError as error:
+            rejected.append(objects.ImportRejected(index, error.message))
+    return accepted, sorted(rejected, key=lambda one: one.index)
+
+
+def _check_regex(pattern: str) -> None:
+    regex.compile(pattern)
 
 
 # -- changing ---------------------------------------------------------------------------------------------------------

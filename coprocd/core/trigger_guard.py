@@ -2,7 +2,7 @@
 
 Owns what matching has cost lately. Time that is taken beyond an allowance is a debt; at DEBT_MOST_S the rules of a set
 are timed one by one on what was just matched, and the costly are switched off. A set that is slow though no rule is gets
-halved. Must never switch off by one slow moment alone: the machine may have been busy. The trigger matcher asks it.
+split. Must never switch off by one slow moment alone: the machine may have been busy. The trigger matcher asks it.
 """
 
 from __future__ import annotations
@@ -15,10 +15,17 @@ from coprocd.core.regex import Found, Pattern, PatternSet
 DEBT_MOST_S = 0.02
 """More time than this beyond the allowance is noticed: a part of what a session may hold up another by."""
 
-ALLOWED_S_A_BYTE = 0.3e-6
-"""What matching may take in the long run: 3 MB/s, a tenth of what a thousand usual rules do."""
+ALLOWED_S_A_BYTE = 0.5e-6
+"""What all sets may take in the long run: 2 MB/s, a hundredth of what a thousand usual rules do."""
 
-RULE_MOST_S_A_BYTE = 0.15e-6
+SEARCH_DEBT_MOST_S = 0.05
+SEARCH_ALLOWED_S_A_BYTE = 2e-6
+"""The same for finding where rules match, all together. A rule that matches each word of a flood is just within it.
+
+Past it the costliest rules are switched off, those that have taken half of the time.
+"""
+
+SAMPLE_S_A_BYTE = 0.15e-6
 """A rule that takes more on a sample is switched off when its set is too slow. Usual ones take a hundredth."""
 
 CALL_MOST_S = 0.005
@@ -28,8 +35,14 @@ PROBE_BYTES = 4 << 10
 """Of a text longer than two of these, pieces are tried before the whole."""
 
 SAMPLE_BYTES = 1 << 10
-PARTS_MOST = 64
-"""A set split further would cost too much by itself."""
+"""What rules are timed on: by the costliest, 40 of them take 50 ms for it."""
+
+STRIKES_MOST = 3
+STRIKES_WITHIN_BYTES = 1 << 20
+"""So often within so much output is a set taken for slow though it is not when tried again."""
+
+SPLIT_INTO = 16
+"""Parts in place of one."""
 
 
 class Guarded(Protocol):
@@ -43,18 +56,27 @@ class Guarded(Protocol):
 
 
 class Guard:
-    """What is spent, for one matcher, by a clock of seconds (best one of CPU time). `off` are the rules that must not be used any more, until they are taken note of."""
+    """What is spent, for one matcher, by a clock of seconds (monotonic will do); and the `bytes` of output taken.
+
+    `off` are the rules that must not be used any more, until they are taken note of.
+    """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.clock = clock
+        self.bytes = 0
         self.off: set[str] = set()
         self._found: list[tuple[str, float]] = []
-        self._debts: dict[str, tuple[float, int]] = {}
-        self._bytes = 0
+        self._debt_s = 0.0
+        self._spent_s: dict[str, float] = {}
 
     def passed(self, count: int) -> None:
         """So many bytes of output have been taken: they allow for time."""
-        self._bytes += count
+        self.bytes += count
+        if self._debt_s:
+            self._debt_s -= count * SEARCH_ALLOWED_S_A_BYTE
+            if self._debt_s <= 0:
+                self._debt_s = 0.0
+                self._spent_s.clear()
 
     def found(self) -> list[tuple[str, float]]:
         """Those switched off since last asked."""
@@ -66,26 +88,31 @@ class Guard:
         if rule not in self.off:
             self.off.add(rule)
             self._found.append((rule, seconds))
-            self._debts.pop(rule, None)
 
     def timed(self, rule: str, matches: Iterator[Found]) -> Iterator[Found]:
         """The matches of a rule, and no more of them once it has cost too much."""
         clock = self.clock
-        debt, at = self._debts.get(rule, (0.0, self._bytes))
-        debt = max(0.0, debt - (self._bytes - at) * ALLOWED_S_A_BYTE)
-        try:
-            while rule not in self.off:
-                begun = clock()
-                found = next(matches, None)
-                debt += min(clock() - begun, CALL_MOST_S)
-                if debt > DEBT_MOST_S:
-                    self.switch_off(rule, debt)
-                if found is None:
-                    return
-                yield found
-        finally:
-            if rule not in self.off:
-                self._debts[rule] = (debt, self._bytes)
+        while rule not in self.off:
+            begun = clock()
+            found = next(matches, None)
+            self._spend(rule, min(clock() - begun, CALL_MOST_S))
+            if found is None:
+                return
+            yield found
+
+    def _spend(self, rule: str, seconds: float) -> None:
+        self._debt_s += seconds
+        self._spent_s[rule] = self._spent_s.get(rule, 0.0) + seconds
+        if self._debt_s <= SEARCH_DEBT_MOST_S:
+            return
+        left = sum(self._spent_s.values()) / 2
+        for each in sorted(self._spent_s, key=lambda each: -self._spent_s[each]):
+            self.switch_off(each, self._spent_s[each])
+            left -= self._spent_s[each]
+            if left <= 0:
+                break
+        self._debt_s = 0.0
+        self._spent_s.clear()
 
 
 class GuardedSet:
@@ -96,7 +123,8 @@ class GuardedSet:
         self._guard = guard
         self.parts = parts
         self._debt_s = 0.0
-        self._noticed = False
+        self._strikes = 0
+        self._struck_at = 0
         self._build()
 
     def _build(self) -> None:
@@ -124,23 +152,42 @@ class GuardedSet:
         return [used[hit] for hit in hits]
 
     def _judge(self, sample: bytes) -> None:
-        """Times each rule on the sample. Those that take too long are switched off; are there none again and again, the set is split."""
+        """Times each rule on the sample. Those that take too long are switched off; are there none, the set is split."""
         guard = self._guard
+        if not self._is_slow(sample):
+            return
         took = {index: self._alone(index, sample) for index in self._used}
-        most = len(sample) * RULE_MOST_S_A_BYTE
+        most = len(sample) * SAMPLE_S_A_BYTE
         costly = [index for index in self._used if took[index] > most and self._alone(index, sample) > most]
-        if not costly:
-            if not self._noticed:
-                self._noticed = True
-                return
-            if self.parts < PARTS_MOST and self.parts < len(self._used):
-                self.parts *= 4
-            else:
-                costly = [max(took, key=lambda index: took[index])]
+        if not costly and self.parts < len(self._used):
+            self.parts *= SPLIT_INTO
+        elif not costly:
+            costly, left = sorted(self._used, key=lambda index: took[index]), len(sample) * ALLOWED_S_A_BYTE
+            while costly and left > took[costly[0]]:
+                left -= took[costly.pop(0)]
         for index in costly:
             guard.switch_off(self._rules[index].id, took[index])
-        self._noticed = False
         self._build()
+
+    def _is_slow(self, sample: bytes) -> bool:
+        """Whether it was the set, and not the machine.
+
+        RE2 keeps what it has learnt from a text, so the sample itself says little: it is tried backwards too. Where that
+        acquits the set again and again, it is not believed.
+        """
+        guard = self._guard
+        if guard.bytes - self._struck_at > STRIKES_WITHIN_BYTES:
+            self._strikes = 0
+        self._struck_at = guard.bytes
+        self._strikes += 1
+        if self._strikes < STRIKES_MOST:
+            begun = guard.clock()
+            self._set.hits(sample)
+            self._set.hits(sample[::-1])
+            if guard.clock() - begun < 2 * len(sample) * ALLOWED_S_A_BYTE:
+                return False
+        self._strikes = 0
+        return True
 
     def _alone(self, index: int, sample: bytes) -> float:
         """The seconds that a rule takes by itself, with nothing that RE2 has learnt of it before."""

@@ -219,7 +219,7 @@ def test_one_that_runs_is_taken_over_after_a_kill_and_its_output_is_whole(daemon
 def test_one_that_ended_while_there_was_no_daemon_is_told_by_the_next(daemon: Live, session: str, tmp_path: Path) -> None:
     gate, told = tmp_path / "gate", tmp_path / "told"
     os.mkfifo(gate)
-    command = shell(daemon, session, f"read line <{gate}; seq 20000; echo >{told}; exit 5")
+    command = shell(daemon, session, f"read line <{gate}; seq 5000; echo >{told}; exit 5")
     pid = event(daemon, "command.started", command)["pid"]
     daemon.client.close()
     daemon.command("daemon", "stop")
@@ -229,7 +229,7 @@ def test_one_that_ended_while_there_was_no_daemon_is_told_by_the_next(daemon: Li
     daemon.subscribe()
     found = completed(daemon, command)
     assert (found["exit_status"], found["failure"], found["pid"]) == (5, "exit_status", pid)
-    assert found["output"].startswith("1\n2\n") and found["output"].endswith("19999\n20000\n")
+    assert found["output"].startswith("1\n2\n") and found["output"].endswith("4999\n5000\n")
 
 
 def test_it_outlives_the_keeper_and_ends_with_everything(tmp_path: Path) -> None:

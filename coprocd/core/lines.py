@@ -137,7 +137,7 @@ class LineAssembler:
         return self._places
 
     def feed(self, output: bytes, offset: int) -> tuple[Lines | None, list[tuple[int, Signal]]]:
-        """Takes the next output; returns the lines that it finishes, and signals.
+        """Takes the next output, less than LINE_MOST_BYTES; returns the lines that it finishes, and signals.
 
         Each signal is with the index in the text of the lines before which it stands; one in the line so far is past its end.
         """
@@ -260,5 +260,9 @@ class LineAssembler:
             while room and text[room] & 0xC0 == 0x80:
                 room -= 1
             text = text[:room]
+            if not text:
+                return
+            # So that no stretch goes on behind the cut, where the places of the line's end come.
+            self._new.offset(room - 1)
         self._places.take(self._new, 0, len(text), len(self.so_far))
         self.so_far += text

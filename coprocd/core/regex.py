@@ -32,8 +32,7 @@ GROUPS_MOST = 10
 _CANARY = r"\z"
 """Always matches, and at the end alone: one that matched everywhere would be noted at each byte, which halves the speed."""
 
-_NEWLINE = 10
-_UNMATCHED = -1
+_NOWHERE = -1
 
 
 class Found:
@@ -50,46 +49,38 @@ class Found:
 class Pattern:
     """A compiled regex. `text` is what the user wrote, `source` what RE2 was given, `steps` the size of its program."""
 
-    __slots__ = ("_regex", "source", "steps", "text")
+    __slots__ = ("_groups", "_regex", "source", "steps", "text")
 
     def __init__(self, text: str, source: str, regex: re2._Regexp) -> None:
         self.text = text
         self.source = source
         self.steps: int = regex.programsize
         self._regex = regex
+        self._groups = range(min(regex.groups + 1, GROUPS_MOST))
 
-    def search(self, text: bytes, start: int = 0, end: int | None = None) -> Found | None:
-        """The leftmost match between the two positions; what is around them still counts for `^`, `$` and `\\b`."""
-        match = self._regex.search(text, start, len(text) if end is None else end)
-        if match is None:
-            return None
-        first, last = match.span()
-        groups = min(self._regex.groups + 1, GROUPS_MOST)
-        return Found(first, last, tuple([match[number] for number in range(groups)]))
+    def search(self, text: bytes) -> Found | None:
+        """The leftmost match."""
+        match = self._regex.search(text)
+        return None if match is None else self._found(match)
 
-    def finditer(self, text: bytes, start: int = 0, end: int | None = None) -> Iterator[Found]:
+    def finditer(self, text: bytes) -> Iterator[Found]:
         """All that do not overlap, from left to right. One that is empty counts only as the first of its line."""
-        if end is None:
-            end = len(text)
-        last = _UNMATCHED
-        while start <= end:
-            found = self.search(text, start, end)
-            if found is None:
-                return
-            start = found.end
-            if found.end > found.start:
-                yield found
-                last = start
-                # At the end of a line there could only be an empty match, which is not the line's first.
-                if start == end or text[start] == _NEWLINE:
-                    start += 1
-                continue
-            if last == _UNMATCHED or text.find(b"\n", last, start) >= 0:
-                yield found
-                last = start
-            start += 1
-            while start < end and text[start] & 0xC0 == 0x80:
-                start += 1
+        last = line_end = _NOWHERE
+        for match in self._regex.finditer(text):
+            start, end = match.span()
+            if start == end and last != _NOWHERE:
+                if line_end < last:
+                    line_end = text.find(b"\n", last)
+                # RE2's binding gives an empty match twice, which this leaves out too.
+                if line_end < 0 or start <= line_end:
+                    line_end = len(text) if line_end < 0 else line_end
+                    continue
+            last = end
+            yield self._found(match)
+
+    def _found(self, match: re2._Match) -> Found:
+        start, end = match.span()
+        return Found(start, end, tuple([match[number] for number in self._groups]))
 
 
 class PatternSet:

@@ -19,8 +19,8 @@ ALLOWED_S_A_BYTE = 0.5e-6
 """What all sets may take in the long run: 2 MB/s, a hundredth of what a thousand usual rules do."""
 
 SEARCH_DEBT_MOST_S = 0.05
-SEARCH_ALLOWED_S_A_BYTE = 2e-6
-"""The same for finding where rules match, all together. A rule that matches each word of a flood is just within it.
+SEARCH_ALLOWED_S_A_BYTE = 1e-6
+"""The same for finding where rules match, all together. A rule that matches each word of a flood is within it.
 
 Past it the costliest rules are switched off, those that have taken half of the time.
 """
@@ -28,8 +28,8 @@ Past it the costliest rules are switched off, those that have taken half of the 
 SAMPLE_S_A_BYTE = 0.15e-6
 """A rule that takes more on a sample is switched off when its set is too slow. Usual ones take a hundredth."""
 
-CALL_MOST_S = 0.005
-"""Of one search no more counts: no search takes that long, so the machine was busy."""
+CALL_MOST_S = 0.01
+"""Of one search no more counts: it was rather the machine that was busy."""
 
 PROBE_BYTES = 4 << 10
 """Of a text longer than two of these, pieces are tried before the whole."""

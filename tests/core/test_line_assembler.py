@@ -122,7 +122,7 @@ def test_a_string_of_megabytes_takes_no_memory() -> None:
     assert [len(signal.payload) for _, signal in signals] == [escapes.OSC_MOST_BYTES]
 
 
-@pytest.mark.parametrize("size", [1000, 4096, 70_000, 200_000])
+@pytest.mark.parametrize("size", [1, 1000, 4096, 65_000])
 def test_of_a_line_too_long_the_beginning_is_kept(size: int) -> None:
     output = "é".encode() * LINE_MOST_BYTES + b"\nnext"
     machine, offset, finished = LineAssembler(Position(0)), 0, []

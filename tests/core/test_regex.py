@@ -195,3 +195,7 @@ def test_a_set_too_large_for_one_is_halved(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(regex, "SET_MEMORY_BYTES", (1 << 16, 1 << 16))
     together = PatternSet(patterns(*[rf"error{i} \pL+" for i in range(20)], r"\pL{20}"))
     assert together.hits(b"error7 x") == [7]
+
+
+def test_empty_matches_of_a_long_line_are_passed_over_in_linear_time() -> None:
+    assert len(spans("x*", b"a" * 200_000 + b"\nxx")) == 2

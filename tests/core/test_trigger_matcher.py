@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coprocd.core import regex
+from coprocd.core import lines, regex, trigger_matcher
 from coprocd.core.lines import LINE_MOST_BYTES, Position, Signal
 from coprocd.core.trigger_matcher import Match, Matcher, Rule
 
@@ -108,7 +108,7 @@ def test_rules_not_for_interactive_apps_do_not_fire_on_the_alternate_screen() ->
 
 
 @pytest.mark.parametrize(
-    ("pattern", "output", "lines"),
+    ("pattern", "output", "places"),
     [
         ("^$", b"a\r\nb\n", []),
         ("^$", b"a\r\n\r\nb\n\n", [(3, 3), (7, 7)]),
@@ -119,9 +119,9 @@ def test_rules_not_for_interactive_apps_do_not_fire_on_the_alternate_screen() ->
         ("$", b"a\x1b[m\nb", [(1, 1)]),
     ],
 )
-def test_an_empty_match_fires_once_for_a_line_and_not_between_cr_and_lf(pattern: str, output: bytes, lines: list[tuple[int, int]]) -> None:
-    assert [(match.start, match.end) for match in matches(rules(pattern), output)] == lines
-    assert [(match.start, match.end) for match in matches(rules(pattern), *[bytes([byte]) for byte in output])] == lines
+def test_an_empty_match_fires_once_for_a_line_and_not_between_cr_and_lf(pattern: str, output: bytes, places: list[tuple[int, int]]) -> None:
+    assert [(match.start, match.end) for match in matches(rules(pattern), output)] == places
+    assert [(match.start, match.end) for match in matches(rules(pattern), *[bytes([byte]) for byte in output])] == places
 
 
 def test_offsets_are_those_of_the_output() -> None:
@@ -191,6 +191,18 @@ def test_nothing_depends_on_how_output_is_cut(output: bytes, sizes: list[int]) -
     whole = fed(NORMAL, output)
     assert fed(NORMAL, *cut(output, sizes)) == whole
     assert fed(NORMAL, *cut(output, [1])) == whole
+
+
+@settings(max_examples=300)
+@given(OUTPUT, CUTS, st.integers(4, 40))
+def test_nothing_depends_on_it_where_lines_are_too_long(output: bytes, sizes: list[int], most: int) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(lines, "LINE_MOST_BYTES", most)
+        patched.setattr(trigger_matcher, "SLICE_BYTES", most - 3)
+        whole = fed(NORMAL, output)
+        assert fed(NORMAL, *cut(output, sizes)) == whole
+        assert fed(NORMAL, *cut(output, [1])) == whole
+    assert all(len(each.line) <= most for each in whole if isinstance(each, Match))
 
 
 @settings(max_examples=300)
@@ -268,7 +280,7 @@ def test_hostile_output_takes_bounded_memory(unit: bytes) -> None:
     offset, count = 0, 0
     tracemalloc.start()
     try:
-        for _ in range(20):
+        for _ in range(10):
             for _each in machine.feed(chunk, offset):
                 count += 1
             offset += len(chunk)
@@ -307,3 +319,19 @@ def test_a_rule_that_matches_at_every_character_of_long_lines_is_switched_off() 
     assert [rule for rule, _ in machine.too_slow()] == ["a(.*z)?"]
     assert isinstance(out[-1], Match)
     assert out[-1].rule.id == "end"
+
+
+def test_a_busy_machine_switches_no_rule_off() -> None:
+    calls = 0
+
+    def clock() -> float:
+        """Stands still, but for a tenth of a second at every hundredth look."""
+        nonlocal calls
+        calls += 1
+        return calls // 100 * 0.1
+
+    machine = Matcher(rules("needle", "thread"), clock, Position(0))
+    output = b"some text and a 7\n" * 200
+    for number in range(200):
+        list(machine.feed(output, number * len(output)))
+    assert machine.too_slow() == []

@@ -61,6 +61,7 @@ class Command:
         self._early_status: dict[str, Any] | None = None
         self._exited: asyncio.Future[None] = self._loop.create_future()
         self._told_to_end: asyncio.Future[None] = self._loop.create_future()
+        self._reaped = False
         self._grace_s = context.settings.close_grace_s
         self._over = math.inf
         """When it has had its time, and what it left in the background too, on the monotonic clock."""
@@ -86,7 +87,7 @@ class Command:
 
     def resume(self, job: dict[str, Any]) -> None:
         """Goes on where the earlier daemon stopped: `job` is what the keeper knows of its process."""
-        self.record.pid = job["pid"]
+        self.record.pid, self._reaped = job["pid"], job["reaped"]
         if self.record.ended_at is not None:
             self.ended.set_result(None)
         if job["pid"] is None:
@@ -261,7 +262,8 @@ class Command:
                 await self._end_process()
             self._take_the_rest()
             self._finish(self._failure())
-        await self._outlive_group()
+        if not self._reaped:  # by the daemon before: the number of its group may be another's
+            await self._outlive_group()
         await self._forget()
 
     def _seconds_left(self) -> float:
@@ -303,7 +305,9 @@ class Command:
     def _failure(self) -> CommandFailure | None:
         if self.record.timed_out or self.record.stopped:
             return "timed_out" if self.record.timed_out else "stopped"
-        return "signal" if self.record.signal is not None else "exit_status" if self.record.exit_status != 0 else None
+        if self.record.signal is not None:
+            return "signal"
+        return None if self.record.exit_status in (0, None) else "exit_status"  # null: nobody was told, which is no failure
 
     def _finish(self, failure: CommandFailure | None, why: str = "") -> None:
         """It has ended: that is told, and then recorded, so that a daemon killed in between has the next one tell it."""

@@ -113,7 +113,7 @@ class Commands:
     def resume(self, jobs: dict[str, dict[str, Any]]) -> None:
         """Goes on with what was taken over; `jobs` is what the keeper knows of processes, by key."""
         for command in list(self._places):
-            command.resume(jobs.get(command.key, {"pid": None, "status": None}))
+            command.resume(jobs.get(command.key, {"pid": None, "status": None, "reaped": True}))
 
     def rings(self) -> Iterator[RingFile]:
         """Every ring into which the intake may have been moving."""

@@ -53,6 +53,11 @@ def test_a_job_on_pipes_has_three_and_its_signal_is_told(user: KeeperUser) -> No
     assert user.ended("pipes") == {"exit_status": None, "signal": "SIGKILL"}
 
 
+def test_a_job_whose_pipes_are_joined_has_nothing_to_read_and_one_output(user: KeeperUser) -> None:
+    _, fds = user.spawn("joined", "cat; echo out; echo err >&2; echo out", kind="pipes", joined=True)
+    assert fds.keys() - {"pidfd"} == {"stdout"} and read_all(fds["stdout"]) == b"out\nerr\nout\n"
+
+
 def test_the_whole_group_of_a_job_is_signalled_also_when_its_leader_has_ended(user: KeeperUser) -> None:
     _, fds = user.spawn("group", "sleep 100 & echo $!; exit 0", kind="pipes")
     child = int(os.read(fds["stdout"], 100))

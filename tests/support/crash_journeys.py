@@ -235,6 +235,53 @@ class Close(Stop):
         assert self.client.call("session.list") == []
 
 
+class RunCommand(Journey):
+    """A trigger starts a command, which prints and fails."""
+
+    def prepare(self) -> None:
+        self.session = self.daemon.create(shell=RAW_CAT)
+
+    def act(self) -> None:
+        script = 'echo ran >>"$0/ran"; echo before; while [ ! -e "$0/go" ]; do sleep 0.01; done; seq 20000; exit 5'
+        argv = ["/bin/sh", "-c", script, str(self.place)]
+        self.daemon.client.send("test.run_command", session=self.session, trigger="t", argv=argv)
+
+    def check(self) -> None:
+        (self.place / "go").touch()
+        found = self.client.call("command.list", session=self.session)
+        for command in found:
+            ended = self.client.call("command.wait", command_id=command["command_id"])
+            assert (ended["state"], ended["session"], ended["started_by"]) == ("completed", self.session, "t")
+            if ended["failure"] == "spawn_failed":  # the keeper was killed in it
+                assert ended["exit_status"] is None and not (ended["pid"] and lives(ended["pid"]))
+                continue
+            assert (ended["exit_status"], ended["failure"]) == (5, "exit_status") and (self.place / "ran").read_text() == "ran\n"
+            printed = "before\n" + "".join(f"{n}\n" for n in range(1, 20001))
+            left_out = len(printed) - (64 << 10)
+            assert ended["output"] == f"{printed[: 16 << 10]}\n[{left_out} bytes left out]\n{printed[-48 << 10 :]}"
+        self.without(len(found))
+
+    def without(self, commands: int) -> None:
+        """What is true when there are so many."""
+        assert commands or not (self.place / "ran").exists()
+
+
+class EndCommand(RunCommand):
+    """The same, and it runs already."""
+
+    def prepare(self) -> None:
+        super().prepare()
+        super().act()
+        await_true(lambda: (self.place / "ran").exists(), "it does not run")
+        self.daemon.client.event("command.started")
+
+    def act(self) -> None:
+        (self.place / "go").touch()
+
+    def without(self, commands: int) -> None:
+        pass  # it has ended, and was told of
+
+
 class Resize(Journey):
     """A terminal is resized."""
 

@@ -45,6 +45,11 @@ GROUP_POLL_MOST_S = 2.0
 """How often it is looked whether the rest of its group has ended: each time half as often, as one that stays a while may stay for long."""
 
 
+def as_text(text: str) -> str:
+    """What records and events can hold: a path may have bytes that are no UTF-8."""
+    return text.encode(errors="replace").decode()
+
+
 class Command:
     """One command. `start` when its turn has come, or `resume` after a restart; `buried` is done when nothing is left of it."""
 
@@ -102,13 +107,13 @@ class Command:
             self.on_exit(job["status"])
         self._own(self._live())
 
-    async def start(self, argv: Sequence[str], env: dict[str, str]) -> None:
+    async def start(self, argv: Sequence[str], env: dict[str, str], cwd: str) -> None:
         """Spawns its process, and sees it through to its end. Whatever prevents it is told as its failure."""
         record, keeper = self.record, self._context.keeper
         record.started_at, record.started_clock = time.time(), time.monotonic()
         try:
             reserve.require_descriptors("a command")
-            resolved = await launch.resolve(list(argv), env, record.cwd)
+            resolved = await launch.resolve(list(argv), env, cwd)
             self._state = CommandState.create(record)
             self._state.save()
             record.pid, fds = await keeper.spawn(
@@ -118,7 +123,7 @@ class Command:
                 kind="pipes",
                 argv=resolved,
                 env=env,
-                cwd=record.cwd,
+                cwd=cwd,
                 stdout=True,
                 joined=True,
             )
@@ -314,7 +319,7 @@ class Command:
         record, events = self.record, self._context.events
         record.failure = failure
         record.ended_at = time.time()
-        self._output = why
+        self._output = as_text(why)
         told = {**self._named(), "exit_status": record.exit_status, "signal": record.signal}
         if record.pid is not None:
             events.append("command.ended", record.session, **told, failure=failure, duration_s=self._duration_s())

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from coprocd.keeper.client import Belonging
 from coprocd.protocol.errors import CoprocdError
-from coprocd.runtime.command import Command
+from coprocd.runtime.command import Command, as_text
 from coprocd.runtime.command_state import CommandRecord
 from coprocd.runtime.ring_file import RingFile
 from coprocd.runtime.tasks import Tasks
@@ -36,7 +36,7 @@ class Commands:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._all: dict[str, Command] = {}
-        self._waiting: deque[tuple[Command, Sequence[str], dict[str, str]]] = deque()
+        self._waiting: deque[tuple[Command, Sequence[str], dict[str, str], str]] = deque()
         self._places: set[Command] = set()
         self._tasks = Tasks("commands")
 
@@ -65,22 +65,27 @@ class Commands:
     def run(self, session: Session, trigger_id: str, argv: Sequence[str], shown: str, env: dict[str, str], cwd: str) -> Command:
         """Starts `argv`, as soon as there is a place for it. Never raises: what goes wrong is its failure, and an event."""
         record = CommandRecord(
-            id="x" + secrets.token_hex(5), session=session.id, trigger=trigger_id, command=shown, cwd=cwd, created_at=time.time()
+            id="x" + secrets.token_hex(5),
+            session=session.id,
+            trigger=trigger_id,
+            command=as_text(shown),
+            cwd=as_text(cwd),
+            created_at=time.time(),
         )
         command, most = Command(self._context, record, self._tasks.start), self._context.settings.commands_waiting_most
         if self.running >= self._context.settings.commands_most and len(self._waiting) >= most:
             command.cancel("too_many_commands", f"{self.running} commands run and {most} wait for their turn: this one was not started")
             return command
         self._all[record.id] = command
-        self._waiting.append((command, argv, env))
+        self._waiting.append((command, argv, env, cwd))
         self._start_waiting()
         return command
 
     def _start_waiting(self) -> None:
         while self._waiting and self.running < self._context.settings.commands_most:
-            command, argv, env = self._waiting.popleft()
+            command, argv, env, cwd = self._waiting.popleft()
             self._place(command)
-            self._tasks.start(command.start(argv, env))
+            self._tasks.start(command.start(argv, env, cwd))
 
     def _place(self, command: Command) -> None:
         self._places.add(command)

@@ -133,6 +133,19 @@ def test_one_that_cannot_be_started_says_why(daemon: Live, session: str, tmp_pat
         assert (found["pid"], found["failure"], found["waiting"]) == (None, "spawn_failed", False) and why in found["output"]
 
 
+def test_in_a_directory_whose_name_is_no_text_it_runs_and_its_failure_is_told(daemon: Live, tmp_path: Path) -> None:
+    """It did not run, and its place was never given back: neither record nor event can hold such a name."""
+    odd = os.fsencode(tmp_path) + b"/\xff"
+    os.mkdir(odd)
+    session = daemon.create(shell=f"cd {tmp_path}/*; echo there; cat")
+    daemon.output(session, b"there")
+    command = shell(daemon, session, "pwd | tail -c 2 | od -An -tx1; exit 1")
+    assert event(daemon, "trigger.failed", command)["output"] == " ff 0a\n"
+    assert completed(daemon, command)["cwd"] == f"{tmp_path}/?"
+    failed = event(daemon, "trigger.failed", run(daemon, session, "./none"))
+    assert failed["reason"] == "spawn_failed" and "?)" in failed["output"]
+
+
 def test_so_many_run_others_wait_in_order_and_more_are_refused(daemon: Live, session: str, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     os.mkfifo(gate)

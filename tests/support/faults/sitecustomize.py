@@ -86,17 +86,15 @@ def _add_method() -> None:
 
     name, fields = (
         "test.run_command",
-        [("session", str), ("trigger", str), ("argv", list[str]), ("env", dict[str, str], {}), ("cwd", str, "/")],
+        [("session", str), ("trigger", str), ("argv", list[str]), ("env", dict[str, str], {}), ("cwd", str, "")],
     )
     objects.TestRunCommand = msgspec.defstruct("TestRunCommand", fields, kw_only=True)  # type: ignore[attr-defined]
     methods.METHODS[name] = methods.Method(name, "TestRunCommand", "Command", (), "As a trigger.")
 
     async def run_command(call: Any, params: Any) -> Any:
-        sessions = call.daemon.sessions
-        env = dict(os.environ) | params.env
-        return sessions.commands.run(
-            sessions.resolve(params.session), params.trigger, params.argv, " ".join(params.argv), env, params.cwd
-        ).describe()
+        session, shown = call.daemon.sessions.resolve(params.session), " ".join(params.argv)
+        env, cwd = dict(os.environ) | params.env, params.cwd or session.current_directory()
+        return call.daemon.sessions.commands.run(session, params.trigger, params.argv, shown, env, cwd).describe()
 
     sys.modules["coprocd.api.methods.test"] = module = types.ModuleType("coprocd.api.methods.test")
     module.run_command = run_command  # type: ignore[attr-defined]

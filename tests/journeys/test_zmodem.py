@@ -7,19 +7,11 @@ from pathlib import Path
 
 import pytest
 from support.live import Live, live, resident_bytes
-from support.transfers import CANCEL, PROMPT, Shell, digest, tools_missing
+from support.transfers import CANCEL, PROMPT, Shell, chosen, digest, tools_missing
 
 pytestmark = pytest.mark.skipif(bool(tools_missing()), reason=tools_missing() or "-")
 
 BIG = 50 << 20
-
-
-def chosen(place: Path, name: str, data: bytes) -> Path:
-    """A file that the script will send."""
-    path = place / name
-    path.write_bytes(data)
-    (place / "chosen").write_text(str(path))
-    return path
 
 
 def clean(shown: bytes) -> bool:

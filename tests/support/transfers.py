@@ -36,6 +36,13 @@ echo
 """
 
 
+ASK = """\
+#!/bin/sh
+# Stands in for macOS's osascript, by which trzsz-iterm2 asks a person for the files to send.
+cat {place}/chosen
+"""
+
+
 def tools_missing() -> str:
     """Why no zmodem transfer can be tried here; empty where it can."""
     return "" if shutil.which("sz") and shutil.which("rz") else "lrzsz is not installed"
@@ -43,9 +50,10 @@ def tools_missing() -> str:
 
 def document(place: Path, **scripts: str) -> str:
     """The two zmodem triggers and trzsz's, in iTerm2's JSON, with the scripts in `place`."""
-    script = {"send": SEND, "receive": RECEIVE} | scripts
-    for name, text in script.items():
-        path = place / f"{name}.sh"
+    script = {f"{name}.sh": text for name, text in ({"send": SEND, "receive": RECEIVE} | scripts).items()}
+    for name, text in {**script, "bin/osascript": ASK}.items():
+        path = place / name
+        path.parent.mkdir(exist_ok=True)
         path.write_text(text.format(place=place))
         path.chmod(0o755)
     silent = {"action": "MuteCoprocessTrigger", "partial": True}
@@ -58,7 +66,7 @@ def document(place: Path, **scripts: str) -> str:
                 {
                     "action": "MuteCoprocessTrigger",
                     "regex": r":(:TRZSZ:TRANSFER:[SRD]:\d+\.\d+\.\d+:\d+)",
-                    "parameter": rf"{os.path.dirname(sys.executable)}/trzsz-iterm2 -p text {place}/here \1",
+                    "parameter": rf"trzsz-iterm2 -d {place}/here \1",
                 },
             ],
         }
@@ -72,8 +80,8 @@ class Shell:
         self.daemon, self.place = daemon, place
         for name in ("here", "there"):
             (place / name).mkdir(exist_ok=True)
-        path = f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}"
-        env = {"PS1": PROMPT.decode(), "PATH": path, "LC_ALL": "C.UTF-8", "PROMPT_COMMAND": None}
+        path = f"{place}/bin:{os.path.dirname(sys.executable)}:{os.environ['PATH']}"
+        env = {"PS1": PROMPT.decode(), "PATH": path, "TMPDIR": str(place), "LC_ALL": "C.UTF-8", "PROMPT_COMMAND": None}
         self.session = daemon.create("bash", "--norc", "--noprofile", cwd=str(place / "there"), env=env)
         imported = daemon.call("trigger.import", session=self.session, document=document(place, **(scripts or {})))
         assert len(imported["added"]) == 3 and not imported["disabled"] and not imported["rejected"], imported
@@ -100,6 +108,14 @@ class Shell:
                 data = data[: begin - start] + data[end - start :]
             shown, at = shown + data, read["next_offset"]
         return shown
+
+
+def chosen(place: Path, name: str, data: bytes) -> Path:
+    """A file that a person, or the script in their place, will choose to send."""
+    path = place / name
+    path.write_bytes(data)
+    (place / "chosen").write_text(str(path))
+    return path
 
 
 def digest(path: Path) -> str:

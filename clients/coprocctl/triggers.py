@@ -63,8 +63,9 @@ def state(trigger: dict[str, Any]) -> str:
 
 
 def waits_for(trigger: dict[str, Any]) -> str:
-    """Its regex, or its event."""
-    parts = [f"({trigger['event']})"] if trigger["event"] else []
+    """Its regex, or its event and what that is to be like."""
+    params = "".join(f" {name}={value}" for name, value in trigger["event_params"].items())
+    parts = [f"({trigger['event']}{params})"] if trigger["event"] else []
     return escaped(" ".join(parts + ([trigger["regex"]] if trigger["regex"] else [])))
 
 

@@ -160,6 +160,7 @@ def compile(pattern: str) -> Pattern:
         return Pattern(pattern, source, re2.compile(source, _options(PATTERN_MEMORY_BYTES)))
     except re2.error as error:
         reason = error.args[0].decode("utf-8", "replace") if error.args else "RE2 refuses it"
+        reason = reason.removesuffix(f": {source}")  # which is not as it was written
         raise _refused(pattern, reason, regex_syntax.remedy(tokens, reason)) from None
 
 

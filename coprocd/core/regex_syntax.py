@@ -135,6 +135,6 @@ def _group(text: str) -> str | None:
     flags = text[2:].rstrip(":)")
     if text.startswith("(?") and "x" in flags and flags.replace("-", "").isalpha():
         return "leave the flag x out, and the spaces and comments of the regex too"
-    if text.startswith("(?") and flags.replace("-", "").isalpha() and "<" not in flags:
+    if text.startswith("(?") and set(flags) - set("imsU-") and flags.replace("-", "").isalpha() and "<" not in flags:
         return "use of the flags only i, m, s and U"
     return None

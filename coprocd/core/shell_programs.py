@@ -266,6 +266,7 @@ def _remote(name: str, words: list[Word], fed: bool) -> None:
     at += at < len(words) and words[at].plain == "--"
     for word in words[at + 1 :]:
         if word.captures:
-            _evaluated(word, f"the shell at the other end of {name}")
+            given = f"give it as input: printf %s \\{word.captures[0]} | {name} HOST 'x=$(cat); …'"  # a variable would be read there too
+            _code(word, f"would be read as code by the shell at the other end of {name}", given)
     if fed and at + 1 >= len(words):
         _fed(words[0], f"the shell at the other end of {name}")

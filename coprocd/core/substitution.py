@@ -145,6 +145,8 @@ def check(action: Action, parameter: Parameter) -> None:
         )
     if isinstance(parameter, Mapping) and action not in _TABLES:
         raise CoprocdError("invalid_params", f"the parameter of {action} is text, not an object", action=action)
+    if action == "buffer_input" and parameter not in ("start", "stop"):
+        raise CoprocdError("invalid_params", "the parameter of buffer_input is `start` or `stop`", action=action)
     if action == "set_variable":
         name_and_value(parameter)
     elif action in RUNS:

@@ -7,13 +7,13 @@ could never work. Both before anything is changed: a trigger that is in a list i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
 from coprocd.core import iterm2, regex, substitution
 from coprocd.protocol.errors import CoprocdError
-from coprocd.protocol.objects import Action, TriggerSpec
+from coprocd.protocol.objects import Action, TriggerEvent, TriggerSpec
 
 NAME_MOST = 100
 """Characters of an action's name: more would only make its refusal long."""
@@ -36,6 +36,7 @@ FIELDS: tuple[str, ...] = (
 DEFAULTS: dict[str, Any] = {name: value for name, value in msgspec.to_builtins(TriggerSpec(action="stop")).items() if name != "action"}
 """What a field means that is left out."""
 
+_EVENTS: tuple[str, ...] = get_args(TriggerEvent)
 _EVENT_PARAMS = {
     "idle": ("seconds",),
     "activity_after_idle": ("seconds",),
@@ -47,7 +48,9 @@ _EVENT_PARAMS = {
 
 def made(fields: Mapping[str, Any]) -> TriggerSpec:
     """The valid trigger of `fields`; `invalid_params` or `invalid_regex` says what is wrong."""
-    action = fields.get("action")
+    action, event = fields.get("action"), fields.get("event")
+    if isinstance(event, str) and event not in _EVENTS:
+        raise CoprocdError("invalid_params", f"there is no event {event[:NAME_MOST]!r}: the events are {', '.join(_EVENTS)}")
     try:
         spec = msgspec.convert({**fields, "action": action_of(action)} if isinstance(action, str) else dict(fields), TriggerSpec)
     except (msgspec.ValidationError, RecursionError) as error:

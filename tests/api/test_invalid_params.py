@@ -46,6 +46,12 @@ def test_any_pattern_is_told_by_its_description() -> None:
     assert told({"day": "today"}, Dated) == "`day` cannot be 'today'; it may be: a day as 2024-02-29"
 
 
+def test_where_one_of_a_few_words_is_wanted_all_of_them_are_told() -> None:
+    """It was answered with "Invalid enum value 'bored' - at `$.event`"."""
+    said = told({"regex": "", "action": "bell", "event": "bored"}, objects.TriggerAdd)
+    assert said.startswith("`event` cannot be 'bored'; it may be: ") and "host_changed, idle, job_ended" in said
+
+
 @pytest.mark.parametrize(
     ("raw", "expected"),
     [

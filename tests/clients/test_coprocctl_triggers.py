@@ -91,6 +91,9 @@ def test_triggers_are_added_listed_switched_and_removed(daemon: Command) -> None
     assert heading.split() == ["ID", "NAME", "STATE", "OF", "ACTION", "FIRED", "REGEX", "PARAMETER"]
     assert first.split() == [own, "mine", "on", session, "bell", "0", "o\\dn", "-"]
     assert second.split(maxsplit=7) == [common, "-", "on", "default", "run_command", "0", "c", "echo 'two words'"]
+    event = daemon.text("trigger", "add", "", "bell", "--event", "idle", "--event-param", "seconds=30")
+    assert "(idle seconds=30)" in daemon.text("trigger", "list")
+    daemon.text("trigger", "remove", event)
     daemon.text("trigger", "disable", "mine", common)
     assert [trigger["enabled"] for trigger in daemon.json("trigger", "list", "--session", "chat")] == [False, False]
     daemon.text("trigger", "enable", "mine")

@@ -110,7 +110,7 @@ def test_a_broken_document_says_where(document: Any, place: str) -> None:
 def test_every_class_of_the_table_is_read_and_written() -> None:
     assert set(TABLE.values()) == set(get_args(Action))
     for name, action in TABLE.items():
-        trigger = {**ZMODEM, "action": name, "parameter": "name\x01value" if action == "set_variable" else "text"}
+        trigger = {**ZMODEM, "action": name, "parameter": {"set_variable": "name\x01value", "buffer_input": 0}.get(action, "text")}
         spec, _ = only(trigger)
         assert spec.action == action
         assert iterm2.write([spec]) == [trigger]

@@ -59,7 +59,7 @@ def test_triggers_are_read_in_order_with_either_name_of_an_action() -> None:
         ({**GOOD, "cooldown_s": -1}, "at `cooldown_s`"),
         ({**GOOD, "id": "a/b"}, "`id` cannot be 'a/b'"),
         ({**GOOD, "id": 5}, "`id` cannot be '5'"),
-        ({**GOOD, "event": "never"}, "Invalid enum value 'never' - at `event`"),
+        ({**GOOD, "event": "never"}, "there is no event 'never': the events are prompt, "),
         (5, "profile 'default', trigger 1: it is no table"),
     ],
 )

@@ -31,6 +31,8 @@ def refusal(pattern: str) -> str:
         ("foo(?!bar)", "look ahead or behind"),
         ("(?<=a)b", "look ahead or behind"),
         ("(?<!a)b", "look ahead or behind"),
+        ("(?i)foo(?!bar)", "look ahead or behind"),
+        ("(?i:a(b)", "cannot be used: missing ); "),
         (r"(a)\1", "no back-references"),
         (r"(?<n>a)\k<n>", "no back-references"),
         (r"(?P<n>a)(?P=n)", "no back-references"),

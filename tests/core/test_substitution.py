@@ -138,7 +138,7 @@ CODE = [
     r"sh -c 'echo \1'", r'bash -lc "echo \1"', r"sh \1", r"sh -- \1", r"bash --rcfile x \1", r"eval echo \1", r". \1", r"trap \1 EXIT",
     r"python3 -c 'print(\1)'", r"/usr/bin/python3.11 -c\1", r"perl -ne 'print \1'", r"perl -e x -e \1", r"ruby -e \1", r"node -e \1",
     r"node --eval \1", r"awk '/\1/'", r"sed s/x/\1/", r"sed -n -e p -e \1", r"env -S 'x \1'", r"su -c 'x \1'", r"watch ls \1",
-    r"ssh host ls \1", r"ssh -o \1 host", r"tmux new-window \1", r"find . -exec sh -c 'x \1' \;", r"xargs sh -c \1", r"alias x=\1",
+    r"ssh -o \1 host", r"tmux new-window \1", r"find . -exec sh -c 'x \1' \;", r"xargs sh -c \1", r"alias x=\1",
     r"let \1", r"[ -v \1 ]", r'sh -c "$(printf %s \1)"', r"busybox sh -c \1",
     r"sh $x-c 'echo \1'", r"python3 $x \1", r"${x}eval \1", r"flock f -c \1", r"flock -c \1 f",
 ]  # fmt: skip
@@ -147,6 +147,13 @@ CODE = [
 @pytest.mark.parametrize("parameter", CODE)
 def test_a_capture_in_the_code_of_another_interpreter_is_refused_and_the_variable_named(parameter: str) -> None:
     assert '"$COPROCD_MATCH_1"' in refused(parameter)
+
+
+def test_a_capture_for_the_shell_at_the_other_end_is_refused_and_no_variable_named() -> None:
+    """A variable would be put into what is sent, and read as code there."""
+    said = refused(r"ssh host ls \1")
+    assert "the other end of ssh" in said and "give it as input" in said and "COPROCD_MATCH" not in said
+    substitution.check_command(r"printf %s \1 | ssh host 'x=$(cat); ls -- \"$x\"'")
 
 
 @pytest.mark.parametrize(
@@ -302,5 +309,8 @@ def test_a_parameter_fits_its_action() -> None:
         substitution.check("run_coprocess", None)
     with pytest.raises(CoprocdError, match="is text"):
         substitution.check("send_text", ["a"])
+    for parameter in (None, "Stop", r"\1"):
+        with pytest.raises(CoprocdError, match="`start` or `stop`"):
+            substitution.check("buffer_input", parameter)
     with pytest.raises(CoprocdError, match="not an object"):
         substitution.check("run_command", {"a": 1})

@@ -7,15 +7,18 @@ import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 import pytest
 from coprocctl.arguments import command_parser
 from coprocctl.commands import module_name, rows
 
+from coprocd.core.iterm2 import action_named
 from coprocd.protocol.environment import OUTER
 from coprocd.protocol.errors import ERRORS
 from coprocd.protocol.methods import EVENT_TYPES, METHODS
+from coprocd.protocol.objects import Action
 from coprocd.settings import SessionSettings, Settings
 
 ROOT = Path(__file__).parent.parent
@@ -91,6 +94,14 @@ def test_bounds_of_a_setting_are_those_of_the_code(setting: msgspec.structs.Fiel
         assert (schema["minimum"], schema["maximum"]) == (quantity(described[1]), quantity(described[2]))
     else:  # what anybody would expect of a number, or a count
         assert schema.get("minimum", 0) <= 1 and "maximum" not in schema
+
+
+def test_every_action_is_in_the_table_with_classes_that_an_import_knows() -> None:
+    table = page("docs/triggers.md").split("## Actions")[1].split("\n## ")[0]
+    described = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \| .* \| ([^|]+) \|$", table, re.M)
+    assert sorted(action for cells, _ in described for action in re.findall(r"\w+", cells)) == sorted(get_args(Action))
+    for cells, classes in described:
+        assert {action_named(name) for name in classes.split(", ")} == set(re.findall(r"\w+", cells))
 
 
 @pytest.mark.parametrize("row", rows(), ids=lambda row: row[0])

@@ -59,6 +59,8 @@ def state(trigger: dict[str, Any]) -> str:
     """Whether it is on."""
     if trigger["disabled_why"]:
         return f"off ({escaped(trigger['disabled_why'])})"
+    if trigger["enabled"] and trigger["once"] and trigger["fired"] and trigger["session"]:  # a profile's fires once in each session
+        return "off (once)"
     return "on" if trigger["enabled"] else "off"
 
 

@@ -105,6 +105,17 @@ def test_triggers_are_added_listed_switched_and_removed(daemon: Command) -> None
     assert b"no triggers" in daemon("trigger", "list").stderr
 
 
+def test_one_that_has_fired_once_is_shown_as_off_until_it_is_enabled_again(daemon: Command) -> None:
+    session = daemon.text("new", "-d", "--", "cat")
+    daemon.text("trigger", "add", "go", "bell", "--session", session, "--once", "--name", "first")
+    daemon.text("send", session, "--enter", "go")
+    with daemon.spawn("events", "--since", "0", "--types", "trigger.fired") as events:
+        assert events.stdout and events.stdout.readline()
+    assert "off (once)" in daemon.text("trigger", "list", "--session", session)
+    daemon.text("trigger", "enable", "first")
+    assert " on " in daemon.text("trigger", "list", "--session", session)
+
+
 def test_a_session_is_made_with_a_profile(daemon: Command) -> None:
     daemon.text("trigger", "add", "w", "bell", "--profile", "work")
     daemon.text("new", "-d", "--name", "chat", "--profile", "work", "--", "cat")

@@ -5,7 +5,7 @@
 
 SESSIONS more are there and do nothing: so it shows how long a daemon takes to recover many.
 With --naive bytes pass through the daemon's memory (read, then store), as they do where there is no splice(2): it must be seen to lose.
-Prints, of each stream, its bytes and those lost and repeated, and how long the daemon took to answer again. Exit status 1: not all is whole.
+Prints, of each stream, its bytes (or the numbers of lines) and those lost and repeated, and how long the daemon took to answer again. Exit status 1: not all is whole.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from support.faulty import environment
 from support.live import live
 from support.ordeal import Ordeal, Part, seed
-from support.ordeal_parts import Crowd, Flood, Still, Typed
+from support.ordeal_parts import Crowd, Flood, Still, Triggered, Typed
 
 
 def main() -> int:
@@ -32,14 +32,15 @@ def main() -> int:
     args = parser.parse_args()
     print(f"{args.kills} kills, seed {args.seed}{', naive' if args.naive else ''}", flush=True)
     begun = time.monotonic()
-    with live(environment(COPROCD_WITHOUT="pipes" if args.naive else "")) as daemon:
-        parts: list[Part] = [Flood(), Typed(), Still()]
+    with live(environment(COPROCD_WITHOUT="pipes" if args.naive else ""), **Triggered.LIMITS) as daemon:
+        parts: list[Part] = [Flood(), Typed(), Still(), triggered := Triggered()]
         ordeal = Ordeal(daemon, args.kills, args.seed, [*parts, Crowd(args.sessions)] if args.sessions else parts)
         tallies = ordeal.run()
     for tally in tallies:
         print(
             f"{tally.name:24} {tally.bytes:13,} bytes {tally.lost:11,} lost {tally.repeated:11,} repeated{'' if tally.exact else '  NOT EXACT'}"
         )
+    print(f"{len(triggered.not_run)} commands were not run")
     answered = sorted(ordeal.started_s)
     print(
         f"answered again after {answered[len(answered) // 2]:.2f} s (median), {answered[-1]:.2f} s (most); {time.monotonic() - begun:.0f} s in all"

@@ -20,14 +20,17 @@ from support.crash_journeys import (
     EndCommand,
     Exit,
     Journey,
+    PassOver,
     Print,
     Recover,
+    RecoverTrigger,
     Rename,
     Resize,
     Restart,
     RunCommand,
     RunCoprocess,
     Stop,
+    Trigger,
     Type,
     TypeByCoprocess,
 )
@@ -144,6 +147,46 @@ POINTS = [
     Point(Recover, "runtime.session:Session.resume after 1", "the session goes on, its coprocesses do not"),
     Point(Recover, "runtime.sessions:Sessions.recover after 1", "all goes on; nobody is served"),
     Point(Recover, "api.listener:Listener.start after 1", "clients are served; the keeper was not told"),
+    Point(Trigger, "runtime.triggers:Triggers.pump before 1", "output that was not matched"),
+    Point(Trigger, "runtime.marks:Marks.add after 1", "the same: a mark in memory alone"),
+    Point(Trigger, "runtime.trigger_state:TriggerState.intend after 1", "the same"),
+    Point(Trigger, "runtime.coprocesses:Coprocesses.open before 1", "the same"),
+    Point(Trigger, "core.silence:Silence.open after 1", "the same, and a silent range that no coprocess has"),
+    Point(Trigger, "runtime.coprocesses:Coprocesses.open after 1", "the same"),
+    Point(Trigger, "runtime.trigger_state:TriggerState.save before 1", "the same"),
+    Point(Trigger, "runtime.record:Record.write before 1", "the same"),
+    Point(Trigger, "runtime.record:Record.write after 1", "the mark and what is to be done; the slots say that nothing was matched"),
+    Point(Trigger, "runtime.trigger_state:TriggerState.note before 1", "the same"),
+    Point(Trigger, "runtime.trigger_state:TriggerState.note after 1", "the mark and what is to be done"),
+    Point(Trigger, "runtime.trigger_state:TriggerState.save after 1", "the same"),
+    Point(Trigger, "runtime.typing:Typing.type before 2", "the same"),
+    Point(Trigger, "runtime.record:Record.write after 2", "the same, and the key of what was not typed"),
+    Point(Trigger, "core.ring:Ring.append before 2", "the same, its bytes in the ring, not accepted"),
+    Point(Trigger, "core.ring:Ring.append after 2", "text that is typed; the coprocess is not begun"),
+    Point(Trigger, "runtime.typing:Typing.type after 2", "the same"),
+    Point(Trigger, "runtime.trigger_state:TriggerState.forget after 1", "the same"),
+    Point(Trigger, "runtime.coprocesses:Coprocesses.spawn before 1", "the same"),
+    Point(Trigger, "runtime.coprocess_state:CoprocessState.save after 1", "the same, and a coprocess's memory that nobody else holds"),
+    Point(Trigger, "keeper.link:Link._send after 1", "a coprocess that the keeper is asked to start; nobody reads the answer"),
+    Point(Trigger, "keeper.client:KeeperClient.spawn after 1", "it runs; it is still to be done"),
+    Point(Trigger, "runtime.coprocess:Coprocess._connect after 1", "the same, and it was fed"),
+    Point(Trigger, "runtime.coprocesses:Coprocesses.spawn after 1", "the same"),
+    Point(Trigger, "runtime.trigger_state:TriggerState.forget after 2", "the same"),
+    Point(Trigger, "runtime.trigger_state:TriggerState.save after 2", "all is done"),
+    Point(PassOver, "runtime.triggers:Triggers.pump before 1", "output that was not matched"),
+    Point(PassOver, "runtime.trigger_state:TriggerState.note before 1", "output that was matched; the slots say that it was not"),
+    Point(PassOver, "runtime.trigger_state:TriggerState.note after 1", "output that was matched"),
+    Point(RecoverTrigger, "runtime.triggers:Triggers.resume before 1", "the mark and what is to be done"),
+    Point(RecoverTrigger, "runtime.actions:Actions.recover before 1", "the same"),
+    Point(RecoverTrigger, "runtime.typing:Typing.type after 1", "text that is typed, and is still to be done"),
+    Point(RecoverTrigger, "runtime.actions:Actions.recover after 1", "the same"),
+    Point(RecoverTrigger, "core.silence:Silence.open after 1", "a silent range that no coprocess has"),
+    Point(RecoverTrigger, "runtime.coprocesses:Coprocesses.open after 1", "the same"),
+    Point(RecoverTrigger, "runtime.triggers:Triggers.resume after 1", "the same"),
+    Point(RecoverTrigger, "keeper.link:Link._send after 1", "a daemon that has connected and nothing else"),
+    Point(RecoverTrigger, "keeper.client:KeeperClient.spawn after 1", "a coprocess that runs, and is still to be done"),
+    Point(RecoverTrigger, "runtime.trigger_state:TriggerState.forget after 2", "the same"),
+    Point(RecoverTrigger, "runtime.trigger_state:TriggerState.save after 1", "all is done"),
 ]
 
 
@@ -220,7 +263,7 @@ def crash(point: Point, daemon: Live, place: Path, process: str, pid: int) -> No
     module = point.where if point.where.startswith("os:") else f"coprocd.{point.where}"
     try:
         journey.prepare()
-        give(daemon, f"{process} KILL {module}", pid if not isinstance(journey, Recover) else None)
+        give(daemon, f"{process} KILL {module}", pid if not journey.in_the_next else None)
         journey.act()
         await_true(
             lambda: not lives(pid) and not Path(daemon.directory, "fault").exists(),

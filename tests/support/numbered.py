@@ -9,6 +9,8 @@ Run as a program it is a job or a coprocess (standard library only, since it als
     check REPORT      a coprocess or an observer: checks its stdin to the end of file
     collect REPORT    a job: checks the two streams typed into it, until both have ended (END), or it is quiet after SIGTERM
     type GATE         a coprocess: types records, and counts them on stderr, until the file GATE is there
+    lines REPORT      a job: prints numbered lines, each piece by piece, and collects what is typed: after END no more lines, after another
+                      END it ends
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import re
 import select
 import signal
 import sys
+import time
 import tty
 from pathlib import Path
 from typing import Any
@@ -34,6 +37,15 @@ _LOWERED = bytes.maketrans(_HIGH, _LOW)
 
 END = b"\x7f" * 16
 """Ends a stream that is typed; no record holds it."""
+
+OVER = b"over\r\n"
+"""Stands behind the last line of `lines`."""
+
+PIECE_S = 0.006
+LONG_PIECE_S = 0.4
+"""How long a line stands before more of it comes; the beginning of one of LONG_LINE_ONE_OF long enough for a daemon to die and the next to be there."""
+
+LONG_LINE_ONE_OF = 16
 
 PROGRAM = [sys.executable, os.path.abspath(__file__)]
 
@@ -158,5 +170,33 @@ def _type(gate: Path) -> None:
     os.write(1, END)
 
 
+def _lines(report: Path) -> None:
+    tty.setraw(0)
+    typed, lines, written, over = bytearray(), 0, 0, False
+    starts: list[int] = []
+    while typed.count(END) < 2:
+        pieces = [b"line %d " % lines, b".", b".", b". end\r\n"] if not typed.count(END) else []
+        if pieces:
+            starts.append(written)
+            lines += 1
+        for piece in pieces:
+            written += os.write(1, piece)
+            begun = lines % LONG_LINE_ONE_OF == 0 and piece is pieces[0]
+            _collect_for(LONG_PIECE_S if begun else PIECE_S, typed)
+        if not pieces:
+            if not over:
+                os.write(1, OVER)
+                over = True
+            _collect_for(PIECE_S, typed)
+    report.write_text(json.dumps({"starts": starts, "typed": typed.replace(END, b"").decode("latin-1")}))
+
+
+def _collect_for(seconds: float, typed: bytearray) -> None:
+    """Adds to `typed` what is typed within this time."""
+    until = time.monotonic() + seconds
+    while select.select([0], [], [], max(0.0, until - time.monotonic()))[0]:
+        typed += os.read(0, 1 << 16)
+
+
 if __name__ == "__main__":
-    {"print": _print, "check": _check, "collect": _collect, "type": _type}[sys.argv[1]](Path(sys.argv[2]))
+    {"print": _print, "check": _check, "collect": _collect, "type": _type, "lines": _lines}[sys.argv[1]](Path(sys.argv[2]))

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import base64
-from typing import Any
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any, ClassVar
 
 from support.live import RpcError
-from support.numbered import END, PROGRAM, RECORD_BYTES, Check, content, raised
+from support.numbered import END, OVER, PROGRAM, RECORD_BYTES, Check, content, raised
 from support.ordeal import Part, Tally
 
 
@@ -168,3 +171,83 @@ class Crowd(Part):
         self._last = found[-1]["id"]
         assert len(found) == self.number
         return {session["id"]: [session[name] for name in ("name", "pid", "state", "epoch", "tty")] for session in found}
+
+
+class Triggered(Part):
+    """A job whose lines, which are long unfinished, fire triggers of all kinds; that the daemon died does not show in what they did.
+
+    Marks and typed text come exactly once for each line, and so does what an instant trigger does while the line is unfinished.
+    A command runs at most once: `not_run` are those that a daemon took with it.
+    """
+
+    LIMITS: ClassVar[dict[str, float]] = {"trigger_fires_per_s": 100_000}
+    """What its daemon is to have: lines that came while there was none are matched all at once."""
+
+    COOLDOWN_S = 1.5
+
+    def begin(self) -> None:
+        self._marked: dict[int, tuple[int, int]] = {}
+        self._end = 0
+        self.not_run: set[int] = set()
+        whole = r"^line (\d+) \.\.\. end$"
+        append = ["/bin/sh", "-c", 'echo "$1" >> "$0"', str(self.place / "run"), r"\1"]
+        triggers = [
+            {"name": "mark", "regex": whole, "action": "mark", "parameter": r"\1"},
+            {"name": "type", "regex": whole, "action": "send_text", "parameter": r"[\1]"},
+            {"name": "instant", "regex": r"^line (\d+) ", "action": "send_text", "parameter": r"<\1>", "instant": True},
+            {"name": "once", "regex": r"^line (\d*7) ", "action": "send_text", "parameter": r"{\1}", "once": True},
+            {"name": "cooldown", "regex": whole, "action": "annotate", "parameter": r"\1", "cooldown_s": self.COOLDOWN_S},
+            {"name": "run", "regex": r"^line (\d*[05]) ", "action": "run_command", "parameter": append},
+        ]
+        self.session = self.live.create(*PROGRAM, "lines", str(self.place / "lines"), name="triggered", triggers=triggers)
+
+    def looks(self) -> dict[str, Any]:
+        triggers = self.client.call("trigger.list", session=self.session)
+        return self.identity(self.session) | {"triggers": [(trigger["id"], trigger["name"]) for trigger in triggers]}
+
+    def go_on(self) -> None:
+        self.look_once()
+        self._look_at_marks()
+        self._end = self.client.call("session.read", session=self.session, from_offset=self._end, wait_s=0.1)["next_offset"]
+
+    def _look_at_marks(self) -> None:
+        """Those that are kept now: of each line one, in order, and where it was before."""
+        marks = self.client.call("session.marks", session=self.session)
+        found = {int(mark["text"]): (mark["offset"], mark["end"]) for mark in marks if mark["kind"] == "mark"}
+        numbers = [int(mark["text"]) for mark in marks if mark["kind"] == "mark"]
+        assert numbers == list(range(min(numbers, default=0), max(numbers, default=-1) + 1)), f"marks of the lines {numbers}"
+        assert min(numbers, default=0) <= len(self._marked), "marks have gone that were not looked at"
+        assert all(self._marked.get(number, place) == place for number, place in found.items())
+        self._marked |= found
+        cooled = [mark["created_at"] for mark in marks if mark["kind"] == "annotation"]
+        assert all(after - before >= self.COOLDOWN_S - 0.01 for before, after in pairwise(cooled)), f"fired at {cooled}"
+
+    def finish(self) -> list[Tally]:
+        self.live.call("session.send_text", session=self.session, text=END.decode(), key="no more")
+        self.live.output(self.session, OVER)
+        self.live.call("session.send_text", session=self.session, text=END.decode(), key="the end")
+        self._look_at_marks()
+        fired = {trigger["name"]: trigger["fired"] for trigger in self.live.call("trigger.list", session=self.session)}
+        while any(command["state"] == "running" for command in self.live.call("command.list", session=self.session)):
+            pass
+        done = self.report(self.place / "lines")
+        starts = done["starts"]
+        lines = range(len(starts))
+        typed = {kind: [int(number) for number in re.findall(kind, done["typed"])] for kind in (r"\[(\d+)\]", r"<(\d+)>", r"\{(\d+)\}")}
+        each, instant, once = typed.values()
+        ran = [int(number) for number in (self.place / "run").read_text().split()]
+        self.not_run = {number for number in lines if number % 5 == 0} - set(ran)
+        places = [(start, start + len(f"line {number} ... end")) for number, start in enumerate(starts)]
+        return [
+            _counted("marks", list(self._marked), lines, [self._marked.get(number) for number in lines] == places),
+            _counted("typed by a trigger", each, lines, fired["type"] == len(lines)),
+            _counted("typed by an instant one", instant, lines, fired["instant"] == len(lines)),
+            _counted("typed once", once, range(7, 8), fired["once"] == 1),
+            Tally("commands", len(ran), 0, len(ran) - len(set(ran))),
+        ]
+
+
+def _counted(name: str, found: Sequence[int], expected: Sequence[int], exact: bool) -> Tally:
+    """A tally of numbers, in place of bytes."""
+    lost = len(set(expected) - set(found))
+    return Tally(name, len(found), lost, len(found) - len(set(found)), exact and list(found) == list(expected))

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from coprocd.protocol.errors import CoprocdError
 from coprocd.protocol.objects import Mark
@@ -14,6 +17,9 @@ if TYPE_CHECKING:
 MARK_TEXT_MOST = 4096
 """Characters kept of what a mark says."""
 
+MARKS_MOST_BYTES = 1 << 20
+"""Of all marks, as they are stored: the record that they stand in holds twice as much, and actions under way need room too."""
+
 
 class Marks:
     """They stand in the record of the triggers' state, so that a mark and the place up to which the output was matched are stored together."""
@@ -21,6 +27,7 @@ class Marks:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._record = session.state.triggers.record
+        self._bytes = sum(map(_stored_bytes, self._record.marks))
 
     def list(self) -> list[Mark]:
         return list(self._record.marks)
@@ -48,7 +55,18 @@ class Marks:
             given[name] = given[name][:MARK_TEXT_MOST] if given[name] is not None else None
         mark = Mark(id=f"m{record.marks_made}", session=self._session.id, offset=offset, kind=kind, created_at=time.time(), **given)
         if kind == "named_mark":  # a name is at one place: where it was given last
-            record.marks = [other for other in record.marks if other.kind != "named_mark" or other.name != mark.name]
+            self._drop([other for other in record.marks if other.kind == "named_mark" and other.name == mark.name])
         record.marks.append(mark)
-        del record.marks[: -self._session.context.settings.marks_most]
+        self._bytes += _stored_bytes(mark)
+        while len(record.marks) > self._session.context.settings.marks_most or self._bytes > MARKS_MOST_BYTES:
+            self._drop(record.marks[:1])
         return mark
+
+    def _drop(self, marks: Iterable[Mark]) -> None:
+        for mark in marks:
+            self._record.marks.remove(mark)
+            self._bytes -= _stored_bytes(mark)
+
+
+def _stored_bytes(mark: Mark) -> int:
+    return len(msgspec.json.encode(mark)) + 1

@@ -108,11 +108,10 @@ class Session:
             self.on_exit(job["status"])
 
     def resume_triggers(self) -> None:
-        """Matches what the earlier daemon did not get to match, once its coprocesses stand."""
+        """Matches what the earlier daemon did not get to match, once its coprocesses stand, and ends what it did not get to do."""
+        self.triggers.resume()
         if self.record.drained:
             self.triggers.close()
-        else:
-            self.triggers.resume()
 
     async def start(self, argv: list[str]) -> None:
         """Starts its job, `argv` with an absolute path first; `spawn_failed` says why not. A close waits until it has ended."""
@@ -282,6 +281,7 @@ class Session:
             "session_ended", str(self.record.exit_status if self.record.signal is None else self.record.signal).encode()
         )
         await self.pump.drained
+        self.triggers.save()  # the next daemon does not match the output of one that is drained
         self.record.drained = True
         self.save_if_possible()
         self.log.wake()

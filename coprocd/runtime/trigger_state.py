@@ -93,6 +93,11 @@ class TriggerState:
         slots[at + 2 + 2 * which] = place.mode
         slots[at] = (place.cursor << 1 | which) + 1
 
+    def forget_place(self) -> None:
+        """Matching has not begun; stored with the next save."""
+        self.record.place = None
+        self._slots[self._at] = 0
+
     def save(self, place: Place | None) -> None:
         """Stores the record as of `place`. Without memory it is logged, and what follows goes on: only a crash then would repeat it."""
         self.record.place = place

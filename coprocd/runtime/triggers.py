@@ -185,6 +185,8 @@ class Triggers:
     def resume(self) -> None:
         """Goes on where an earlier daemon stopped: actions whose outcome it did not know, then the output it did not get to match."""
         self.arrange()
+        if self._matcher is None:  # what comes from now on is not matched: a trigger that is added later does not begin with it
+            self._state.forget_place()
         for intent in tuple(self._state.record.intents):
             self._actions.recover(intent)
         self._save_soon()

@@ -30,6 +30,7 @@ _NEEDED = RUNS | {"send_text", "inject", "set_title", "set_variable", "set_direc
 _TABLES = frozenset(("set_variable", "highlight", "highlight_line", "sgr", "hyperlink", "named_mark", "annotate", "call"))
 # C0, DEL and C1; and the bidirectional controls, which make text look like another.
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_BYTE = re.compile("[\ud800-\udfff]")
 _NO_OPTIONS = frozenset(("echo", "true", ":"))
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 
@@ -155,10 +156,21 @@ def check(action: Action, parameter: Parameter) -> None:
 
 def check_command(parameter: str | list[str]) -> None:
     """The same for a command, or an argv list."""
+    _check_text(parameter)
     if isinstance(parameter, str):
         _judged(parameter)
     else:
         shell_programs.judge(_words(parameter))
+
+
+def _check_text(parameter: str | list[str]) -> None:
+    """Refuses bytes from 0x80: records and events are text, and could not say what runs."""
+    elements = [parameter] if isinstance(parameter, str) else parameter
+    for index, element in enumerate(elements):
+        for piece, at in pieces(element):
+            if isinstance(piece, str) and _BYTE.search(piece):
+                what, remedy = "a command is text, and `\\xNN` from 80 on is a byte", "write the character itself, or have printf(1) make the byte"
+                refuse(index if isinstance(parameter, list) else at, what, remedy, element=isinstance(parameter, list))
 
 
 def _judged(parameter: str) -> shell_words.Scanned:

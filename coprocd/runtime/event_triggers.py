@@ -76,6 +76,7 @@ class EventTriggers:
 
     def _fire(self, event: str, about: bytes, params: dict[str, Any]) -> None:
         end = self._session.log.end if not self._session.dropped else 0
+        about = about.decode(errors="replace").encode()  # what a job sends may be any bytes, and a regex and a record take text alone
         for definition in list(self._definitions):
             spec = definition.spec
             if spec.event != event or any(spec.event_params.get(name, value) != value for name, value in params.items()):

@@ -39,11 +39,14 @@ class Record(Generic[Value]):
 
     def write(self, value: Value) -> None:
         """Stores `value`; `resource_exhausted` when it is too large, and then the one before stands."""
-        data = self._encoder.encode(value)
+        try:
+            data = self._encoder.encode(value)
+        except UnicodeEncodeError as error:
+            raise CoprocdError("invalid_params", f"{self._kind.__name__} holds bytes that are no text: {error}; give text") from None
         if len(data) > self._copy_bytes - _HEAD.size:
             raise CoprocdError(
                 "resource_exhausted",
-                f"{self._kind.__name__} takes {len(data)} bytes and may take {self._copy_bytes - _HEAD.size}: give fewer or shorter arguments, variables and labels",
+                f"{self._kind.__name__} takes {len(data)} bytes and may take {self._copy_bytes - _HEAD.size}: give fewer or shorter arguments, variables, labels and triggers",
             )
         sequence = self._sequence + 1
         try:

@@ -314,3 +314,8 @@ def test_a_parameter_fits_its_action() -> None:
             substitution.check("buffer_input", parameter)
     with pytest.raises(CoprocdError, match="not an object"):
         substitution.check("run_command", {"a": 1})
+
+
+@pytest.mark.parametrize("parameter", [r"printf '\xff'", ["printf", r"\xff"], r"cat '\xe2\x82\xac'"])
+def test_a_command_with_bytes_that_no_record_could_hold_is_refused(parameter: str | list[str]) -> None:
+    assert "write the character itself" in refused(parameter)

@@ -171,3 +171,11 @@ def test_nothing_is_written_outside_the_two_copies(fd: int) -> None:
         record.write(Note("x" * 3000, number))
     assert content(fd)[:BASE] == b"\xaa" * BASE
     assert os.fstat(fd).st_size == BASE + 2 * COPY
+
+
+def test_a_value_that_is_no_text_is_refused_and_the_one_before_stands(fd: int) -> None:
+    record = opened(fd)
+    record.write(Note("before"))
+    with pytest.raises(CoprocdError, match="no text"):
+        record.write(Note("\udcff"))
+    assert opened(fd).read() == Note("before")

@@ -169,7 +169,10 @@ def _check_text(parameter: str | list[str]) -> None:
     for index, element in enumerate(elements):
         for piece, at in pieces(element):
             if isinstance(piece, str) and _BYTE.search(piece):
-                what, remedy = "a command is text, and `\\xNN` from 80 on is a byte", "write the character itself, or have printf(1) make the byte"
+                what, remedy = (
+                    "a command is text, and `\\xNN` from 80 on is a byte",
+                    "write the character itself, or have printf(1) make the byte",
+                )
                 refuse(index if isinstance(parameter, list) else at, what, remedy, element=isinstance(parameter, list))
 
 

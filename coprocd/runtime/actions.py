@@ -124,8 +124,10 @@ class Actions:
             from_=start,
             env=dict(substitution.environment(fire.groups, fire.line)),
         )
+        data = {"coprocess": "", "spec": msgspec.to_builtins(wanted), "shown_to": shown_to}
+        session.state.triggers.require_room(data)
         coprocess = session.coprocesses.open(wanted, definition.id, shown_to)
-        data = {"coprocess": coprocess.record.id, "spec": msgspec.to_builtins(wanted), "shown_to": shown_to}
+        data["coprocess"] = coprocess.record.id
         intent = session.state.triggers.intend(definition.id, spec.action, fire.start, data)
 
         def spawn() -> None:
@@ -138,7 +140,8 @@ class Actions:
             await self._session.coprocesses.spawn(coprocess, spec)
         except CoprocdError as error:
             self.failed(intent.trigger, intent.action, error.code, error.message, intent.offset)
-            self._session.triggers.skip()
+            if spec.silent:
+                self._session.triggers.skip()
         self._session.state.triggers.forget(intent)
         self._session.triggers.save()
 
@@ -176,7 +179,7 @@ class Actions:
         """Types it under a key of its own, so that it is typed once."""
         session = self._session
         try:
-            session.typing.type(intent.data["typed"].encode("latin-1"), f"trigger {intent.trigger}", f"{intent.trigger}/{intent.id}")
+            session.typing.type(intent.data["typed"].encode("latin-1"), f"trigger {intent.trigger}", intent.key)
         except CoprocdError as error:
             self.failed(intent.trigger, intent.action, error.code, error.message, intent.offset)
         session.state.triggers.forget(intent)

@@ -26,20 +26,23 @@ class Attributes:
         self._session = session
 
     def set_title(self, title: str) -> None:
-        session = self._session
+        session, title = self._session, title[:TITLE_MOST]
         if title != session.record.title:
-            session.record.title = title[:TITLE_MOST]
+            session.record.title = title
             session.save_if_possible()
             session.context.events.append("session.title", session.id, title=session.record.title)
 
     def set_variable(self, name: str, value: str) -> None:
         """`resource_exhausted` when there are too many, and then all stand as before."""
-        session, variables = self._session, self._session.record.variables
+        session, variables, value = self._session, self._session.record.variables, value[:VALUE_MOST]
         if variables.get(name) == value:
             return
         if len(variables) >= VARIABLES_MOST and name not in variables:
-            raise CoprocdError("resource_exhausted", f"session {session.record.name} has {VARIABLES_MOST} variables, and may not have more")
-        session.record.variables = variables | {name: value[:VALUE_MOST]}
+            raise CoprocdError(
+                "resource_exhausted",
+                f"session {session.record.name} has {VARIABLES_MOST} variables, and may not have more: set one that there is",
+            )
+        session.record.variables = variables | {name: value}
         try:
             session.save()
         except CoprocdError:
@@ -50,9 +53,9 @@ class Attributes:
     def report(self, **reported: str) -> None:
         """The `directory`, the `user` or the `host` that a trigger has read from the output."""
         session = self._session
-        for what, value in reported.items():
+        for what, value in ((what, value[:VALUE_MOST]) for what, value in reported.items()):
             if getattr(session.record, what) != value:
-                setattr(session.record, what, value[:VALUE_MOST])
+                setattr(session.record, what, value)
                 session.triggers.events.tell(f"{what}_changed", value.encode())
         session.save_if_possible()
 

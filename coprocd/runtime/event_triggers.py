@@ -116,7 +116,7 @@ class EventTriggers:
             self._watch_idle()
 
     def _fire_one(self, definition: Definition) -> None:
-        if definition in self._definitions:
+        if definition in self._definitions and self._session.running:
             end = self._session.log.end
             self._triggers.fire(definition, Fire((b"",), b"", end, end, end))
 

@@ -20,6 +20,10 @@ MOST_BYTES = 1 << 20
 """Kept of a session, the newest; what one call or one action may add is as much."""
 
 
+MOST = 10_000
+"""So many, however small."""
+
+
 class Injection(NamedTuple):
     offset: int
     data: bytes
@@ -44,6 +48,8 @@ class Injections:
 
     def put(self, data: bytes) -> None:
         """Injects `data` where the output ends now, or as soon as a sequence in progress has ended."""
+        if not data:
+            return
         if len(data) > MOST_BYTES:
             raise CoprocdError("invalid_params", f"{len(data)} bytes are too many to inject at a time, {MOST_BYTES} are the most")
         if sum(map(len, self._waiting)) + len(data) > MOST_BYTES:
@@ -59,10 +65,12 @@ class Injections:
         start = max(log.retained_from, log.end - LOOK_BACK_BYTES)
         if in_progress(log.read(start, log.end - start)):
             return
+        if len(self._waiting) > 1:  # many that are small would take much more memory than their bytes
+            self._waiting = deque([b"".join(self._waiting)])
         while self._waiting:
             data = self._waiting.popleft()
             self._placed.append(Injection(log.end, data))
             self._bytes += len(data)
             self._session.context.events.append("session.injected", self._session.id, offset=log.end, bytes=len(data))
-        while self._bytes > MOST_BYTES:
+        while self._bytes > MOST_BYTES or len(self._placed) > MOST:
             self._bytes -= len(self._placed.popleft().data)

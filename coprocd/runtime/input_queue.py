@@ -55,10 +55,12 @@ class InputQueue(RingFile):
     def check(self, data: bytes) -> None:
         """`input_full` or `line_too_long` when `data` cannot be typed whole."""
         if len(data) > self.room:
+            why, remedy = "to be read by the job", "send less at a time, or wait until the job reads"
+            if self.feed.held:
+                why, remedy = "since a trigger holds the input", "add a trigger whose action is buffer_input, and its parameter `stop`"
             raise CoprocdError(
                 "input_full",
-                f"{len(data)} bytes do not fit: {self.waiting_bytes} bytes wait to be read by the job, {self.room} more are taken; "
-                "send less at a time, or wait until the job reads",
+                f"{len(data)} bytes do not fit: {self.waiting_bytes} bytes wait {why}, {self.room} more are taken; {remedy}",
                 room=self.room,
                 waiting_bytes=self.waiting_bytes,
             )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -18,7 +17,7 @@ MARK_TEXT_MOST = 4096
 """Characters kept of what a mark says."""
 
 MARKS_MOST_BYTES = 1 << 20
-"""Of all marks, as they are stored: the record that they stand in holds twice as much, and actions under way need room too."""
+"""Of all marks of a session, as JSON: their record has room for that beside the rest."""
 
 
 class Marks:
@@ -27,7 +26,8 @@ class Marks:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._record = session.state.triggers.record
-        self._bytes = sum(map(_stored_bytes, self._record.marks))
+        self._sizes = {mark.id: _size(mark) for mark in self._record.marks}
+        self._bytes = sum(self._sizes.values())
 
     def list(self) -> list[Mark]:
         return list(self._record.marks)
@@ -55,18 +55,19 @@ class Marks:
             given[name] = given[name][:MARK_TEXT_MOST] if given[name] is not None else None
         mark = Mark(id=f"m{record.marks_made}", session=self._session.id, offset=offset, kind=kind, created_at=time.time(), **given)
         if kind == "named_mark":  # a name is at one place: where it was given last
-            self._drop([other for other in record.marks if other.kind == "named_mark" and other.name == mark.name])
+            for other in [other for other in record.marks if other.kind == "named_mark" and other.name == mark.name]:
+                self._remove(other)
         record.marks.append(mark)
-        self._bytes += _stored_bytes(mark)
+        self._sizes[mark.id] = _size(mark)
+        self._bytes += self._sizes[mark.id]
         while len(record.marks) > self._session.context.settings.marks_most or self._bytes > MARKS_MOST_BYTES:
-            self._drop(record.marks[:1])
+            self._remove(record.marks[0])
         return mark
 
-    def _drop(self, marks: Iterable[Mark]) -> None:
-        for mark in marks:
-            self._record.marks.remove(mark)
-            self._bytes -= _stored_bytes(mark)
+    def _remove(self, mark: Mark) -> None:
+        self._record.marks.remove(mark)
+        self._bytes -= self._sizes.pop(mark.id)
 
 
-def _stored_bytes(mark: Mark) -> int:
-    return len(msgspec.json.encode(mark)) + 1
+def _size(mark: Mark) -> int:
+    return len(msgspec.json.encode(mark))

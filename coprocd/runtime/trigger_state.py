@@ -10,6 +10,7 @@ that is killed leaves either the output that is to be matched again and nothing 
 from __future__ import annotations
 
 import logging
+from collections.abc import Container
 from typing import Any, NamedTuple
 
 import msgspec
@@ -22,8 +23,18 @@ from coprocd.runtime.segment import Segment
 log = logging.getLogger("coprocd.triggers")
 
 SLOTS = 5
+
+TRIGGER_KEY = "\0"
+"""What the idempotency keys of triggers begin with, so that a caller's are others."""
+
 RECORD_BYTES = 2 << 20
 """Each copy; marks and the captures of actions under way are the most of it. Untouched pages take no memory."""
+
+INTENTS_MOST_BYTES = 512 << 10
+"""As JSON, of the actions under way together: what a session prints must not decide whether they are stored."""
+
+GONE_MOST = 1000
+"""Triggers whose counts are kept though they are not there now: a profile may be without its own while its file is edited."""
 
 
 class Place(NamedTuple):
@@ -54,6 +65,11 @@ class Intent(msgspec.Struct):
     offset: int
     data: dict[str, Any] = {}
 
+    @property
+    def key(self) -> str:
+        """Under which it types."""
+        return f"{TRIGGER_KEY}{self.trigger}/{self.id}"
+
 
 class TriggerRecord(msgspec.Struct, kw_only=True):
     """The record; `fired_in_line` are the instant triggers that have fired in the line so far."""
@@ -75,6 +91,7 @@ class TriggerState:
         self._at = at
         self._stored = Record(segment.fd, base, RECORD_BYTES, TriggerRecord)
         self.record = self._stored.read() or TriggerRecord()
+        self._sizes = {intent.id: len(msgspec.json.encode(intent)) for intent in self.record.intents}
 
     def place(self) -> Place | None:
         """Where matching stands; None where it has not begun."""
@@ -98,27 +115,48 @@ class TriggerState:
         self.record.place = None
         self._slots[self._at] = 0
 
-    def save(self, place: Place | None) -> None:
-        """Stores the record as of `place`. Without memory it is logged, and what follows goes on: only a crash then would repeat it."""
+    def save(self, place: Place | None) -> bool:
+        """Stores the record as of `place`, if that can be. Without memory it is logged, and what follows goes on: only a crash then would repeat it."""
         self.record.place = place
         try:
             self._stored.write(self.record)
+            stored = True
         except CoprocdError as error:
             log.error("the state of triggers could not be stored: %s", error)
+            stored = False
         if place is not None:
             self.note(place)
+        return stored
 
     def count(self, trigger: str) -> Count:
         """The count of `trigger`, to be changed."""
         return self.record.counts.setdefault(trigger, Count())
 
+    def forget_gone(self, there: Container[str]) -> None:
+        """Of triggers that are not there only the latest counts are kept."""
+        counts = self.record.counts
+        gone = [trigger for trigger in counts if trigger not in there]
+        for trigger in gone[:-GONE_MOST]:
+            del counts[trigger]
+
+    def require_room(self, data: dict[str, Any]) -> None:
+        """`resource_exhausted` when too much is under way for an action with this to be stored too."""
+        if sum(self._sizes.values()) + len(msgspec.json.encode(data)) > INTENTS_MOST_BYTES:
+            raise CoprocdError(
+                "resource_exhausted",
+                f"what triggers of this session are about to do takes more than {INTENTS_MOST_BYTES} bytes: match less text, or less often",
+            )
+
     def intend(self, trigger: str, action: str, offset: int, data: dict[str, Any]) -> Intent:
-        """An action that is to run once this is stored."""
+        """An action that is to run once this is stored; `resource_exhausted` where that cannot be."""
+        self.require_room(data)
         self.record.intents_made += 1
         intent = Intent(self.record.intents_made, trigger, action, offset, data)
+        self._sizes[intent.id] = len(msgspec.json.encode(intent))
         self.record.intents.append(intent)
         return intent
 
     def forget(self, intent: Intent) -> None:
         """Its outcome is known."""
-        self.record.intents = [other for other in self.record.intents if other.id != intent.id]
+        self.record.intents.remove(intent)
+        self._sizes.pop(intent.id, None)

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -68,13 +68,16 @@ class Triggers:
 
     def list(self) -> list[objects.Trigger]:
         """All that apply, in the order in which they are tried, with what they have done here."""
-        own = [self._describe(d, None, position) for position, d in enumerate(self._session.record.triggers)]
-        return own + [self._describe(d, self._session.record.profile, position) for position, d in enumerate(self._profile)]
+        return [*self.own(lambda _: True), *self.of_profile(lambda _: True)]
 
-    def find(self, ref: str) -> objects.Trigger | None:
-        """The session's own trigger with this id, else with this name."""
-        own = [trigger for trigger in self.list() if trigger.profile is None]
-        return next((t for t in own if t.id == ref), None) or next((t for t in own if t.name == ref), None)
+    def own(self, which: Callable[[Definition], bool]) -> Sequence[objects.Trigger]:
+        """The session's own for which this holds."""
+        return [self._describe(d, None, position) for position, d in enumerate(self._session.record.triggers) if which(d)]
+
+    def of_profile(self, which: Callable[[Definition], bool]) -> Sequence[objects.Trigger]:
+        """Its profile's for which this holds."""
+        profile = self._session.record.profile
+        return [self._describe(d, profile, position) for position, d in enumerate(self._profile) if which(d)]
 
     def _describe(self, definition: Definition, profile: str | None, position: int) -> objects.Trigger:
         count = self._state.record.counts.get(definition.id)
@@ -102,27 +105,44 @@ class Triggers:
         at = next(index for index, definition in enumerate(own) if definition.id == trigger)
         del own[at]
         own.insert(at if position is None else position, Definition(trigger, spec))
-        if count := self._state.record.counts.get(trigger):
-            count.disabled_why = None
         self._set_own(own)
+        self.rearm(trigger, used_up=False)
         return self._found(trigger)
 
     def remove(self, trigger: str) -> None:
         """Takes the session's own trigger of this id away, with its counts."""
         self._set_own([definition for definition in self._session.record.triggers if definition.id != trigger])
-        self._state.record.counts.pop(trigger, None)
+        if self._state.record.counts.pop(trigger, None) is not None:
+            self._save_soon()
 
     def set_enabled(self, trigger: str, enabled: bool) -> objects.Trigger:
         """Switches the session's own trigger of this id; one that was used up (`once`) may fire again once it is enabled."""
         found = next(definition for definition in self._session.record.triggers if definition.id == trigger)
-        count = self._state.record.counts.get(trigger)
-        if enabled and count is not None and found.spec.once:
+        self.update(trigger, msgspec.structs.replace(found.spec, enabled=enabled))
+        if enabled:
+            self.rearm(trigger)
+        return self._found(trigger)
+
+    def rearm(self, trigger: str, used_up: bool = True) -> None:
+        """One that was switched off here for what it cost is tried again, and with `used_up` one that had its turn (`once`) too."""
+        source, count = self._by_id.get(trigger), self._state.record.counts.get(trigger)
+        if source is None or count is None:
+            return
+        count.disabled_why = None
+        if used_up and source.definition.spec.once:
             count.fired = 0
-        return self.update(trigger, msgspec.structs.replace(found.spec, enabled=enabled))
+        self._save_soon()
+        self.arrange()
 
     def set_profile(self, definitions: Iterable[Definition]) -> None:
-        """The profile's triggers are these now."""
+        """The profile's triggers are these now. One that was changed, and switched off here for what it cost, is tried again."""
+        before = {definition.id: definition for definition in self._profile}
         self._profile = [*definitions]
+        for definition in self._profile:
+            count = self._state.record.counts.get(definition.id)
+            if count is not None and before.get(definition.id, definition) != definition:
+                count.disabled_why = None
+                self._save_soon()
         self.arrange()
 
     def _set_own(self, definitions: Sequence[Definition]) -> None:
@@ -136,13 +156,16 @@ class Triggers:
         self.arrange()
 
     def _found(self, trigger: str) -> objects.Trigger:
-        return next(found for found in self.list() if found.id == trigger)
+        return self.own(lambda definition: definition.id == trigger)[0]
 
     def arrange(self) -> None:
         """What is matched follows from what there is."""
         sources = [_Source(d, None) for d in self._session.record.triggers]
         sources += [_Source(d, self._session.record.profile) for d in self._profile]
         self._by_id = {source.definition.id: source for source in sources}
+        for gone in self._throttles.keys() - self._by_id.keys():
+            del self._throttles[gone]
+        self._state.forget_gone(self._by_id)
         rules = [
             self._rule(source.definition) for source in sources if self._armed(source.definition) and source.definition.spec.event is None
         ]
@@ -194,6 +217,13 @@ class Triggers:
 
     def pump(self, shown_to: int) -> None:
         """Matches what has come; `shown_to` is the end of the output that viewers may have been woken for."""
+        try:
+            self._pump(shown_to)
+        except Exception:  # nobody may miss the output for a bug in what is done about it
+            log.exception("session %s: what it printed up to offset %d is not matched", self._session.id, self._session.log.end)
+            self.skip()
+
+    def _pump(self, shown_to: int) -> None:
         if self._matcher is None:
             return
         output, matcher = self._session.log, self._matcher
@@ -328,7 +358,8 @@ class Triggers:
         if self._session.dropped:
             return
         self._state.record.fired_in_line = sorted(self._matcher.fired_in_line) if self._matcher is not None else []
-        self._state.save(self._place())
+        if self._state.save(self._place()):
+            self._session.typing.forget_triggers(intent.key for intent in self._state.record.intents)
 
     def close(self) -> None:
         """Fires no more."""

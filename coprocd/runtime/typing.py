@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal
 
 from coprocd.platform import processes, terminal
 from coprocd.protocol.errors import CoprocdError
 from coprocd.protocol.objects import Accepted, Foreground, Precondition
+from coprocd.runtime.trigger_state import TRIGGER_KEY
 
 if TYPE_CHECKING:
     from coprocd.runtime.session import Session
@@ -40,7 +42,7 @@ class Typing:
         result = Accepted(len(data), session.log.end)
         if key is not None:
             # Recorded first, with the offset at which the bytes end: a key whose bytes did not get there counts for nothing.
-            record.typed_keys = record.typed_keys[1 - session.context.settings.idempotency_keys_most :]
+            record.typed_keys = self._kept_keys(key)
             record.typed_keys.append((key, session.input.ring.end + len(data), result.accepted_bytes, result.offset))
             try:
                 session.save()
@@ -51,6 +53,20 @@ class Typing:
             session.input.put(data)
             session.on_typed(origin, len(data))
         return result
+
+    def _kept_keys(self, key: str) -> list[tuple[str, int, int, int]]:
+        """The keys that stay when `key` is added. Those of triggers push none of a caller's out, and stay until they are forgotten."""
+        keys = self._session.record.typed_keys
+        callers = [entry for entry in keys if not entry[0].startswith(TRIGGER_KEY)]
+        if key.startswith(TRIGGER_KEY):
+            return list(keys)
+        old = {entry[0] for entry in callers[: 1 - self._session.context.settings.idempotency_keys_most]}
+        return [entry for entry in keys if entry[0] not in old]
+
+    def forget_triggers(self, under_way: Iterable[str]) -> None:
+        """Forgets the keys under which triggers have typed, but for those `under_way`, that the next daemon would type."""
+        record, kept = self._session.record, set(under_way)
+        record.typed_keys = [entry for entry in record.typed_keys if not entry[0].startswith(TRIGGER_KEY) or entry[0] in kept]
 
     def recover(self) -> None:
         """Forgets keys whose bytes a killed daemon did not get to accept, for good: what others type next must not stand for them."""

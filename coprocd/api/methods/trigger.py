@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -99,7 +99,7 @@ async def export(call: Call, params: objects.TriggerExport) -> Sequence[dict[str
     if session is None:
         call.daemon.profiles.require(profile)
         return iterm2.write([definition.spec for definition in call.daemon.profiles.of(profile)])
-    return iterm2.write([_spec(trigger) for trigger in session.triggers.list() if trigger.profile is None])
+    return iterm2.write([definition.spec for definition in session.record.triggers])
 
 
 # -- finding ----------------------------------------------------------------------------------------------------------
@@ -115,8 +115,11 @@ def _place(call: Call, params: Any) -> tuple[Session | None, str]:
 
 def _found(call: Call, ref: str) -> objects.Trigger:
     """The trigger that `ref` names, wherever it is; an id comes before names."""
-    own = (trigger for session in call.daemon.sessions for trigger in session.triggers.list() if trigger.profile is None)
-    named = [trigger for trigger in own if ref in (trigger.id, trigger.name)]
+    named = [
+        trigger
+        for session in call.daemon.sessions
+        for trigger in session.triggers.own(lambda definition: ref in (definition.id, definition.spec.name))
+    ]
     named += [_of_profile_by_id(call, profile, definition.id) for profile, definition in call.daemon.profiles.find(ref)]
     chosen = [trigger for trigger in named if trigger.id == ref] or named
     if len(chosen) == 1:
@@ -138,24 +141,26 @@ def _whose(trigger: objects.Trigger) -> str:
     return f"session {trigger.session}" if trigger.session is not None else f"profile {trigger.profile}"
 
 
-def _of_profile(call: Call, profile: str) -> Sequence[objects.Trigger]:
-    """The triggers of a profile, with what they did in all sessions that have it."""
+def _of_profile(call: Call, profile: str, id: str | None = None) -> Sequence[objects.Trigger]:
+    """The triggers of a profile, or the one with this `id`, with what they did in all sessions that have it."""
     there: dict[str, Any] = {}
-    for session in call.daemon.sessions:
-        if session.record.profile == profile:
-            for trigger in session.triggers.list():
-                if trigger.profile is not None:
-                    there.setdefault(trigger.id, []).append(trigger)
+    for session in _with_profile(call, profile):
+        for trigger in session.triggers.of_profile(lambda definition: id in (None, definition.id)):
+            there.setdefault(trigger.id, []).append(trigger)
     return [
         _summed(profile, position, definition, there.get(definition.id, []))
         for position, definition in enumerate(call.daemon.profiles.of(profile))
+        if id in (None, definition.id)
     ]
 
 
+def _with_profile(call: Call, profile: str) -> Iterator[Session]:
+    return (session for session in call.daemon.sessions if session.record.profile == profile)
+
+
 def _of_profile_by_id(call: Call, profile: str, id: str) -> objects.Trigger:
-    for trigger in _of_profile(call, profile):
-        if trigger.id == id:
-            return trigger
+    for trigger in _of_profile(call, profile, id):
+        return trigger
     raise CoprocdError("trigger_not_found", f"trigger {id} was removed from profile {profile} meanwhile")
 
 
@@ -172,6 +177,7 @@ def _summed(profile: str, position: int, definition: Definition, there: Iterable
         suppressed=sum(trigger.suppressed for trigger in seen),
         refused=sum(trigger.refused for trigger in seen),
         last_fired_at=max((trigger.last_fired_at for trigger in seen if trigger.last_fired_at is not None), default=None),
+        disabled_why=next((trigger.disabled_why for trigger in seen if trigger.disabled_why is not None), None),
     )
 
 
@@ -203,7 +209,12 @@ async def _switch(call: Call, ref: str, enabled: bool) -> objects.Trigger:
     trigger = _found(call, ref)
     if trigger.session is not None:
         return sessions.found(call, trigger.session).triggers.set_enabled(trigger.id, enabled)
-    return await _update(call, trigger, {"enabled": enabled}, None)
+    switched = await _update(call, trigger, {"enabled": enabled}, None)
+    if not enabled or switched.profile is None:
+        return switched
+    for session in _with_profile(call, switched.profile):
+        session.triggers.rearm(switched.id)
+    return _of_profile_by_id(call, switched.profile, switched.id)
 
 
 async def _update(call: Call, trigger: objects.Trigger, given: dict[str, Any], position: int | None) -> objects.Trigger:
@@ -225,13 +236,10 @@ def _add_all(session: Session, specs: Iterable[objects.TriggerSpec]) -> Sequence
         for id in ids:
             session.triggers.remove(id)
         raise
-    return [trigger for trigger in session.triggers.list() if trigger.id in ids]
+    added = frozenset(ids)
+    return session.triggers.own(lambda definition: definition.id in added)
 
 
 def _fields(params: Any) -> dict[str, Any]:
     """What makes a trigger one, of whatever has it."""
     return {name: getattr(params, name) for name in trigger_spec.FIELDS}
-
-
-def _spec(trigger: objects.Trigger) -> objects.TriggerSpec:
-    return objects.TriggerSpec(**_fields(trigger))

@@ -105,7 +105,7 @@ class Actions:
         elif "typed" in data:
             self._type(intent)
             return
-        else:
+        elif not any(command.record.id == data.get("command") for command in session.context.commands.list(session.id)):
             self.failed(
                 intent.trigger, intent.action, "crash", "the daemon was killed as it ran: whether it did is not known", intent.offset
             )
@@ -149,15 +149,21 @@ class Actions:
         session = self._session
         command, argv = self._command_line(definition.spec.parameter, fire.groups)
         env = launch.overlay(session.job_environment(), dict(substitution.environment(fire.groups, fire.line)))
-        intent = session.state.triggers.intend(definition.id, definition.spec.action, fire.start, {})
+        known_as = session.context.commands.new_id()
+        intent = session.state.triggers.intend(definition.id, definition.spec.action, fire.start, {"command": known_as})
 
-        def run() -> None:
+        def start() -> None:
             line = argv if argv is not None else launch.in_shell(command or "")
             label = command if command is not None else " ".join(line)
-            session.context.commands.run(session, definition.id, line, label, env, session.current_directory())
-            session.state.triggers.forget(intent)
+            begun = session.context.commands.run(session, definition.id, line, label, env, session.current_directory(), known_as).begun
+            begun.add_done_callback(lambda _: self._on_begun(intent))
 
-        return run
+        return start
+
+    def _on_begun(self, intent: Intent) -> None:
+        """A command's process runs, or its failure has been told. While it waits for its turn no other daemon knows of it."""
+        self._session.state.triggers.forget(intent)
+        self._session.triggers.save_soon()
 
     def _command_line(self, parameter: Any, groups: Groups) -> tuple[str | None, list[str] | None]:
         """(command, None) or (None, argv); `invalid_params` where a capture would be taken for an option."""

@@ -70,6 +70,8 @@ class Command:
         self._grace_s = context.settings.close_grace_s
         self._over = math.inf
         """When it has had its time, and what it left in the background too, on the monotonic clock."""
+        self.begun: asyncio.Future[None] = self._loop.create_future()
+        """Done when its process runs, or never will: from then on it is known to the next daemon, or told."""
         self.ended: asyncio.Future[None] = self._loop.create_future()
         self.buried: asyncio.Future[None] = self._loop.create_future()
 
@@ -135,6 +137,7 @@ class Command:
                 raise
             return
         self._save()
+        self._begin()
         self._connect(fds)
         self._context.events.append("command.started", record.session, **self._named(), pid=record.pid)
         if self._early_status is not None:
@@ -327,8 +330,13 @@ class Command:
             output = self._told_output()[0][-TOLD_CHARACTERS:]
             events.append("trigger.failed", record.session, **told, reason=failure, output=output)
         self._save()
+        self._begin()
         if not self.ended.done():
             self.ended.set_result(None)
+
+    def _begin(self) -> None:
+        if not self.begun.done():
+            self.begun.set_result(None)
 
     def _named(self) -> dict[str, str]:
         return {"command_id": self.record.id, "trigger": self.record.trigger, "command": self.record.command}

@@ -62,10 +62,16 @@ class Commands:
 
     # -- making -------------------------------------------------------------------------------------------------------
 
-    def run(self, session: Session, trigger_id: str, argv: Sequence[str], shown: str, env: dict[str, str], cwd: str) -> Command:
+    def new_id(self) -> str:
+        """An id for one that is to be run: so it can be known before it is."""
+        return "x" + secrets.token_hex(5)
+
+    def run(
+        self, session: Session, trigger_id: str, argv: Sequence[str], shown: str, env: dict[str, str], cwd: str, known_as: str | None = None
+    ) -> Command:
         """Starts `argv`, as soon as there is a place for it. Never raises: what goes wrong is its failure, and an event."""
         record = CommandRecord(
-            id="x" + secrets.token_hex(5),
+            id=known_as or self.new_id(),
             session=session.id,
             trigger=trigger_id,
             command=as_text(shown),

@@ -212,7 +212,7 @@ class Triggers:
             self._state.forget_place()
         for intent in tuple(self._state.record.intents):
             self._actions.recover(intent)
-        self._save_soon()
+        self.save_soon()
         self.pump(self._cursor)
 
     def pump(self, shown_to: int) -> None:
@@ -334,17 +334,18 @@ class Triggers:
             effects, self._effects = self._effects, []
             for effect in effects:
                 effect()
-            self._save_soon()
+            self.save_soon()
         elif self._dirty:
             stored = self._state.place()
             if stored is not None and self._cursor - stored.cursor > self._session.log.ring.capacity // 2:
                 self.save()
             else:
-                self._save_soon()
+                self.save_soon()
         elif (place := self._place()) is not None:
             self._state.note(place)
 
-    def _save_soon(self) -> None:
+    def save_soon(self) -> None:
+        """Stores the state within a moment."""
         self._dirty = True
         if self._save_due is None:
             self._save_due = self._loop.call_later(SAVE_AFTER_S, self.save)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from support.faulty import await_true, environment, give
@@ -58,3 +59,24 @@ def test_marks_with_long_texts_are_kept_as_far_as_there_is_room_and_stand_after_
     daemon.kill()
     assert marked(daemon, session) == before
     assert "could not be stored" not in daemon.log()
+
+
+def test_a_command_that_waits_when_its_daemon_is_killed_is_told_of_and_one_that_runs_is_not(tmp_path: Path) -> None:
+    with live(environment(), commands_most=1) as daemon:
+        run = {
+            "regex": r"^run (\d+)$",
+            "action": "run_command",
+            "parameter": ["/bin/sh", "-c", 'echo "$1" >> "$0"; sleep 1000', str(tmp_path / "ran"), r"\1"],
+        }
+        session = daemon.create(shell=RAW_CAT, triggers=[run])
+        daemon.output(session, b"ready\n")
+        daemon.call("session.send_text", session=session, text="run 1\nrun 2\n")
+        daemon.client.event("command.started", session=session)
+        await_true(lambda: (tmp_path / "ran").exists() and (tmp_path / "ran").read_text() == "1\n", "no command has run")
+        daemon.kill()
+        daemon.client.call("events.subscribe", since_seq=0)
+        failed = daemon.client.event("trigger.failed", session=session)
+        assert (failed["reason"], failed["offset"]) == ("crash", len(b"ready\nrun 1\n"))
+        (command,) = daemon.call("command.list", session=session)
+        assert command["state"] == "running"
+        assert (tmp_path / "ran").read_text() == "1\n"

@@ -261,6 +261,8 @@ def crash(point: Point, daemon: Live, place: Path, process: str, pid: int) -> No
     """Lets `process`, whose pid is `pid`, crash at the point, and checks what its journey finds afterwards."""
     journey = point.journey(daemon, place / "j")
     module = point.where if point.where.startswith("os:") else f"coprocd.{point.where}"
+    killed = "ended with signal 9"
+    deaths = daemon.log().count(killed) + 2
     try:
         journey.prepare()
         give(daemon, f"{process} KILL {module}", pid if not journey.in_the_next else None)
@@ -269,6 +271,10 @@ def crash(point: Point, daemon: Live, place: Path, process: str, pid: int) -> No
             lambda: not lives(pid) and not Path(daemon.directory, "fault").exists(),
             f"the {process} did not come to {point}, where there is {point.left}",
         )
+        if journey.in_the_next:  # which has taken the fault, and may not be there yet
+            await_true(
+                lambda: daemon.log().count(killed) == deaths, f"the next daemon did not come to {point}, where there is {point.left}"
+            )
         reconnect(daemon)
         await_true(lambda: lives(daemon.pids()[1]), "there is no keeper")
         journey.check()

@@ -7,6 +7,7 @@ capture holds is never looked at here, so nothing in it is expanded. `substituti
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NoReturn
 
 from coprocd.protocol.errors import CoprocdError
@@ -18,7 +19,8 @@ Piece = tuple[str | int, int]
 """Literal text or the number of a capture, and where in the parameter it stands."""
 
 
-def pieces(parameter: str) -> list[Piece]:
+@lru_cache(1024)
+def pieces(parameter: str) -> tuple[Piece, ...]:
     """The parameter in order. A byte from 0x80 (`\\xNN`) is a lone surrogate, as with `surrogateescape`."""
     found: list[Piece] = []
     end = 0
@@ -36,7 +38,7 @@ def pieces(parameter: str) -> list[Piece]:
         end = match.end()
     if end < len(parameter):
         found.append((parameter[end:], end))
-    return found
+    return tuple(found)
 
 
 def characters(parameter: str) -> list[Piece]:

@@ -38,7 +38,7 @@ class Places:
     def offset(self, index: int) -> int:
         """Where the byte at this index of the text is; the last byte of a sequence for a sequence that ends a line."""
         while True:
-            at = bisect_right(self._indices, index) - 1
+            at = bisect_right(self._indices, index) - 1 if len(self._indices) > 1 else 0
             if self._stretches[at] is None:
                 return self._offsets[at] + index - self._indices[at]
             self._work_out(at, index)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from weakref import WeakValueDictionary
 
 import re2
 
@@ -86,17 +87,16 @@ class Pattern:
 class PatternSet:
     """Many patterns, matched in one pass. It says which of them match, not where."""
 
-    __slots__ = ("_parts", "_patterns")
-
-    @staticmethod
-    @lru_cache(256)
-    def _shared(patterns: tuple[Pattern, ...]) -> PatternSet:
-        return PatternSet(patterns)
+    __slots__ = ("__weakref__", "_parts", "_patterns")
 
     @classmethod
-    def shared(cls, patterns: Sequence[Pattern]) -> PatternSet:
-        """The set of these patterns, which all that have the same ones share, and its memory."""
-        return cls._shared(tuple(patterns))
+    def shared(cls, patterns: Sequence[Pattern], parts: int = 1) -> PatternSet:
+        """The set of these patterns, which all that have the same ones share, and its memory, for as long as one of them has it."""
+        key = (tuple(patterns), parts)
+        found = _shared.get(key)
+        if found is None:
+            found = _shared[key] = cls(patterns, parts)
+        return found
 
     def __init__(self, patterns: Sequence[Pattern], parts: int = 1) -> None:
         """In several `parts` it takes as many passes, each over fewer states: for patterns that are costly together."""
@@ -133,6 +133,9 @@ class PatternSet:
             elif len(matched) > 1:
                 hits += sorted(first + index for index in matched if index != canary)
         return hits
+
+
+_shared: WeakValueDictionary[tuple[tuple[Pattern, ...], int], PatternSet] = WeakValueDictionary()
 
 
 def check(pattern: str) -> None:

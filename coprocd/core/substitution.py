@@ -40,6 +40,8 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 
 def text(parameter: str, groups: Groups) -> str:
     """For what is shown: the parameter's own escapes work, and what was captured has no control characters."""
+    if parameter.isascii() and "\\x" not in parameter:  # no literal byte can be a part of a character
+        return "".join([piece if isinstance(piece, str) else shown(_group(groups, piece)) for piece, _ in pieces(parameter)])
     return _joined(parameter, groups).decode(errors="replace")
 
 
@@ -54,7 +56,7 @@ def data(parameter: str, groups: Groups) -> bytes:
 
 
 def _joined(parameter: str, groups: Groups) -> bytes:
-    return b"".join(_encoded(piece) if isinstance(piece, str) else _shown(_group(groups, piece)).encode() for piece, _ in pieces(parameter))
+    return b"".join(_encoded(piece) if isinstance(piece, str) else shown(_group(groups, piece)).encode() for piece, _ in pieces(parameter))
 
 
 def _encoded(literal: str) -> bytes:
@@ -68,7 +70,10 @@ def _group(groups: Groups, number: int) -> bytes:
     return (groups[number] if number < len(groups) else None) or b""
 
 
-def _shown(captured: bytes) -> str:
+def shown(captured: bytes) -> str:
+    """What was captured, without control characters."""
+    if captured.isascii() and (text := captured.decode("ascii")).isprintable():  # as most is, and then nothing is to be replaced
+        return text
     return _CONTROLS.sub("", captured.decode(errors="replace").replace("\x1a", "\ufffd"))
 
 

@@ -129,7 +129,7 @@ class GuardedSet:
 
     def _build(self) -> None:
         self._used = [index for index, rule in enumerate(self._rules) if rule.id not in self._guard.off]
-        self._set = PatternSet([self._rules[index].pattern for index in self._used], self.parts)
+        self._set = PatternSet.shared([self._rules[index].pattern for index in self._used], self.parts)
 
     def hits(self, text: bytes) -> list[int]:
         """The indices of the rules that match somewhere in the text, but for those that have been switched off."""

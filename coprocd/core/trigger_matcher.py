@@ -7,7 +7,6 @@ the line. Must never do what a rule is for, nor hold output. The session's pump 
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -16,8 +15,11 @@ from coprocd.core.places import Places
 from coprocd.core.regex import Found, Pattern
 from coprocd.core.trigger_guard import Guard, GuardedSet
 
-SLICE_BYTES = 4 << 10
-"""Output is matched in slices of this size: what a costly rule can take before it is noticed depends on it."""
+SLICE_BYTES = 7 << 10
+"""Output is matched in slices of this size: what a costly rule can take before it is noticed depends on it.
+
+With the beginning of a line it is still less than the guard would try piece by piece before the whole.
+"""
 
 
 class Rule(NamedTuple):
@@ -141,8 +143,9 @@ class Matcher:
 
     def _in_order(self, hits: list[int], lines: Lines) -> Iterator[tuple[int, int, Found]]:
         """End of the line, number of the rule, match: of all rules that match, line by line, rule by rule."""
-        streams = [self._ends(number, lines.text) for number in hits]
-        return streams[0] if len(streams) == 1 else heapq.merge(*streams, key=_place)
+        if len(hits) == 1:
+            return self._ends(hits[0], lines.text)
+        return iter(sorted([each for number in hits for each in self._ends(number, lines.text)], key=_place))
 
     def _ends(self, number: int, text: bytes) -> Iterator[tuple[int, int, Found]]:
         rule = self._rules[number]

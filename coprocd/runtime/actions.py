@@ -56,13 +56,19 @@ class Fire(NamedTuple):
 
     def told(self) -> dict[str, object]:
         """What an event says of it."""
-        told: dict[str, object] = {"offset": self.start, "end": self.end, "line_offset": self.line_start, "line": shown(self.line)}
-        return told | {"groups": [shown(group) for group in self.groups], "truncated": self.truncated}
+        return {
+            "offset": self.start,
+            "end": self.end,
+            "line_offset": self.line_start,
+            "line": shown(self.line),
+            "groups": [shown(group) for group in self.groups],
+            "truncated": self.truncated,
+        }
 
 
 def shown(text: bytes | None) -> str:
     """As text, no longer than an event may be."""
-    return substitution.text(r"\0", (text or b"")[:TOLD_LINE_MOST].split(b"\0")[:1])
+    return substitution.shown(text[:TOLD_LINE_MOST].split(b"\0", 1)[0]) if text else ""
 
 
 class Actions:
@@ -83,6 +89,11 @@ class Actions:
             return self._announce(definition, fire)
         prepare: Callable[[Definition, Fire], Effect | None] = getattr(self, f"_{action}")
         return prepare(definition, fire)
+
+    @staticmethod
+    def is_told(action: str) -> bool:
+        """Whether what is left to carry out of it is an event and no more."""
+        return action in _TOLD
 
     def failed(self, trigger: str, action: str | None, reason: str, message: str, offset: int | None) -> None:
         """Tells that an action could not be done."""
@@ -215,7 +226,7 @@ class Actions:
         self._session.attributes.set_title(self._text(definition, fire))
 
     def _set_variable(self, definition: Definition, fire: Fire) -> None:
-        self._session.attributes.set_variable(*substitution.variable(definition.spec.parameter, fire.groups))
+        self._session.attributes.change_variable(*substitution.variable(definition.spec.parameter, fire.groups), definition.id)
 
     def _set_directory(self, definition: Definition, fire: Fire) -> None:
         self._session.attributes.report(directory=self._text(definition, fire))

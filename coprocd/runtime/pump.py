@@ -33,6 +33,16 @@ STOPPED_S = 0.5
 """A terminal that takes no output while it is read, and from which none has come for so long, has been stopped."""
 
 
+FULL_BYTES = 3840
+"""A chunk of so much is all that a terminal hands over at once (4,096 at most): more waits behind it."""
+
+TURN_BYTES = 32 << 10
+"""No more is begun to be taken in a turn in which so much has come."""
+
+TURN_MOST_S = 0.0005
+"""A turn that takes longer is followed by a smaller one: other sessions wait for it."""
+
+
 class Pump:
     """Pumps `session`'s output. `drained` is done when no more will come."""
 
@@ -44,6 +54,7 @@ class Pump:
         self.drained: asyncio.Future[None] = self._loop.create_future()
         self._master = -1
         self._reading = False
+        self._turn_bytes = FULL_BYTES
         self._moved_at = 0.0
         """When the last output came, on the loop's clock."""
         self._hung_up = False
@@ -91,7 +102,7 @@ class Pump:
             self._loop.add_reader(self._master, self._on_readable)
 
     def _on_readable(self) -> None:
-        """One chunk, from the job to everybody."""
+        """What there is, from the job to everybody: one chunk, or several where triggers make a turn cost more."""
         session = self._session
         room = self._room()
         if room <= 0:
@@ -110,7 +121,9 @@ class Pump:
         if size == 0:
             self._on_hangup()
             return
-        self._moved_at = self._loop.time()
+        begun = self._moved_at = self._loop.time()
+        if size >= FULL_BYTES and session.triggers.matching:
+            size = self._read_on(size)
         for coprocess in session.coprocesses:
             coprocess.pump()
         session.triggers.pump(shown_to)
@@ -118,9 +131,25 @@ class Pump:
         session.injections.place()
         session.log.scan_if_due()
         session.log.wake()
+        if size >= FULL_BYTES:
+            slow = self._loop.time() - begun > TURN_MOST_S
+            self._turn_bytes = max(self._turn_bytes // 2, FULL_BYTES) if slow else min(self._turn_bytes * 2, TURN_BYTES)
         if self._left is not None:
             self._left -= size
             self._await_quiet()
+
+    def _read_on(self, size: int) -> int:
+        """After a full chunk, what has come behind it; how much it is in all. Whatever ends it is met again in the next turn."""
+        session = self._session
+        try:
+            while size < self._turn_bytes and (room := self._room()) > 0:
+                more = session.context.intake.move(self._master, session.log, room)
+                size += more
+                if more < FULL_BYTES:
+                    break
+        except (OSError, memory.NoMemory):
+            pass
+        return size
 
     # -- backpressure ---------------------------------------------------------------------------------------------------
 

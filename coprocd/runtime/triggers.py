@@ -2,7 +2,8 @@
 
 The session's own triggers come first, then its profile's. Matching is `core.trigger_matcher`'s, on offsets; whether a match fires is
 decided here (once, cooldown, so many a second); what it does is `Actions`'. All that a turn leads to is stored with the place up to which
-the output was matched, and only then carried out, so an action runs at most once (`trigger_state` has the order of the stores).
+the output was matched, and only then carried out, so an action runs at most once (`trigger_state` has the order of the stores). What is
+only told, or kept by us, waits a moment for more of its kind, and is stored together with it: a flood that matches fires thousands of times a second.
 """
 
 from __future__ import annotations
@@ -38,6 +39,16 @@ SLICE_BYTES = 64 << 10
 SAVE_AFTER_S = 0.05
 """What only changes state of ours (marks, counts) is stored so late at most; until then the place does not move on either."""
 
+TELL_AFTER_S = 0.02
+"""What is only told (`Actions.is_told`) is stored, and then told, so late at most."""
+
+
+NOTE_AFTER_BYTES = 64 << 10
+"""In a flood the place where matching stands is stored so seldom. What is matched again then, by the next daemon, fired nothing."""
+
+FLOOD_TURN_BYTES = 4096 - 256
+"""A turn with less output than what a terminal hands over at once is no part of a flood."""
+
 
 class _Source(NamedTuple):
     """A trigger as it applies here."""
@@ -58,7 +69,11 @@ class Triggers:
         self._cursor = 0
         self._throttles: dict[str, Throttle] = {}
         self._effects: list[Effect] = []
+        self._urgent = False
+        """Whether one of the effects does more than tell."""
         self._dirty = False
+        self._stored_to = 0
+        """The place up to which the output was matched when it was last stored."""
         self._save_due: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self._actions = Actions(session)
@@ -113,7 +128,7 @@ class Triggers:
         """Takes the session's own trigger of this id away, with its counts."""
         self._set_own([definition for definition in self._session.record.triggers if definition.id != trigger])
         if self._state.record.counts.pop(trigger, None) is not None:
-            self._save_soon()
+            self.save_soon()
 
     def set_enabled(self, trigger: str, enabled: bool) -> objects.Trigger:
         """Switches the session's own trigger of this id; one that was used up (`once`) may fire again once it is enabled."""
@@ -131,21 +146,23 @@ class Triggers:
         count.disabled_why = None
         if used_up and source.definition.spec.once:
             count.fired = 0
-        self._save_soon()
+        self.save_soon()
         self.arrange()
 
     def set_profile(self, definitions: Iterable[Definition]) -> None:
         """The profile's triggers are these now. One that was changed, and switched off here for what it cost, is tried again."""
+        self._note_place()
         before = {definition.id: definition for definition in self._profile}
         self._profile = [*definitions]
         for definition in self._profile:
             count = self._state.record.counts.get(definition.id)
             if count is not None and before.get(definition.id, definition) != definition:
                 count.disabled_why = None
-                self._save_soon()
+                self.save_soon()
         self.arrange()
 
     def _set_own(self, definitions: Sequence[Definition]) -> None:
+        self._note_place()
         record, before = self._session.record, self._session.record.triggers
         record.triggers = [*definitions]
         try:
@@ -185,6 +202,11 @@ class Triggers:
 
     # -- the output ---------------------------------------------------------------------------------------------------
 
+    @property
+    def matching(self) -> bool:
+        """Whether output is matched at all."""
+        return self._matcher is not None
+
     def _begin(self, rules: Sequence[Rule]) -> None:
         """Begins to match: where an earlier daemon stood, else with the line that is not ended yet, of which nothing has been matched."""
         output = self._session.log
@@ -203,7 +225,7 @@ class Triggers:
         stored = self._state.record
         if stored.place is not None and stored.place[1] == place.line_at:
             self._matcher.fired_in_line.update(stored.fired_in_line)
-        self._cursor = place.cursor
+        self._cursor = self._stored_to = place.cursor
 
     def resume(self) -> None:
         """Goes on where an earlier daemon stopped: actions whose outcome it did not know, then the output it did not get to match."""
@@ -227,16 +249,17 @@ class Triggers:
         if self._matcher is None:
             return
         output, matcher = self._session.log, self._matcher
-        while self._cursor < output.end:
-            if self._cursor < output.retained_from:
-                self._go_to(output.retained_from)
-            silent = next(iter(output.silence.within(self._cursor, output.end)), None)
+        end = output.end
+        if self._cursor < output.retained_from:
+            self._go_to(output.retained_from)
+        while self._cursor < end:
+            silent = next(iter(output.silence.within(self._cursor, end)), None)
             if silent is not None and silent[0] <= self._cursor:
-                if output.silence.opened_at is not None and silent[1] == output.end:
+                if output.silence.opened_at is not None and silent[1] == end:
                     break  # where it will end is not known yet
                 self._go_to(silent[1])
                 continue
-            stop = min(output.end if silent is None else silent[0], self._cursor + SLICE_BYTES)
+            stop = min(end if silent is None else silent[0], self._cursor + SLICE_BYTES)
             data = output.read(self._cursor, stop - self._cursor)
             for found in matcher.feed(data, self._cursor):
                 if isinstance(found, Signal):
@@ -248,12 +271,13 @@ class Triggers:
             self._cursor = stop
         for trigger, seconds in matcher.too_slow():
             self._switch_off(trigger, seconds)
-        self._commit()
+        self._commit(shown_to)
 
     def skip(self) -> None:
         """What has come so far is not matched, again or at all: a trigger must not fire twice on one line."""
         if self._matcher is not None:
             self._go_to(self._session.log.end)
+            self._note_place()
 
     def _go_to(self, offset: int) -> None:
         """What lies between is not matched."""
@@ -300,6 +324,7 @@ class Triggers:
         self._tell("trigger.fired", definition, fire)
         if effect is not None:
             self._effects.append(effect)
+            self._urgent |= not self._actions.is_told(spec.action)
         if spec.once:
             self._loop.call_soon(self.arrange)
         return self._session.log.silence.opened_at is not None
@@ -327,43 +352,58 @@ class Triggers:
         position = self._matcher.position()
         return Place(self._cursor, position.line_at, position.state << 1 | position.alternate)
 
-    def _commit(self) -> None:
+    def _commit(self, shown_to: int | None = None) -> None:
         """Stores what the turn has led to, then carries it out."""
-        if self._effects:
+        if self._urgent:
             self.save()
-            effects, self._effects = self._effects, []
-            for effect in effects:
-                effect()
-            self.save_soon()
         elif self._dirty:
-            stored = self._state.place()
-            if stored is not None and self._cursor - stored.cursor > self._session.log.ring.capacity // 2:
+            if self._cursor - self._stored_to > self._session.log.ring.capacity // 2:
                 self.save()
             else:
                 self.save_soon()
+        elif shown_to is None or self._cursor - shown_to < FLOOD_TURN_BYTES or self._cursor - self._stored_to >= NOTE_AFTER_BYTES:
+            self._note_place()
+
+    def _note_place(self) -> None:
+        """From here on other triggers may be tried, or none of what came so far."""
+        if self._matcher is None:
+            return
+        if self._dirty:
+            self.save()
         elif (place := self._place()) is not None:
             self._state.note(place)
+            self._stored_to = place.cursor
 
     def save_soon(self) -> None:
         """Stores the state within a moment."""
         self._dirty = True
-        if self._save_due is None:
-            self._save_due = self._loop.call_later(SAVE_AFTER_S, self.save)
+        due = self._loop.time() + (TELL_AFTER_S if self._effects else SAVE_AFTER_S)
+        if self._save_due is None or self._save_due.when() > due:
+            if self._save_due is not None:
+                self._save_due.cancel()
+            self._save_due = self._loop.call_at(due, self.save)
 
     def save(self) -> None:
-        """Stores the state as it is now, and the place."""
+        """Stores the state as it is now, and the place; then carries out what has waited for that."""
         if self._save_due is not None:
             self._save_due.cancel()
             self._save_due = None
-        self._dirty = False
+        self._dirty = self._urgent = False
+        effects, self._effects = self._effects, []
         if self._session.dropped:
             return
+        self._session.attributes.save_if_changed()
         self._state.record.fired_in_line = sorted(self._matcher.fired_in_line) if self._matcher is not None else []
         if self._state.save(self._place()):
             self._session.typing.forget_triggers(intent.key for intent in self._state.record.intents)
+        self._stored_to = self._cursor
+        for effect in effects:
+            effect()
+        if effects:
+            self.save_soon()
 
     def close(self) -> None:
         """Fires no more."""
         self.events.close()
-        if self._save_due is not None:
+        while self._save_due is not None:
             self.save()

@@ -201,3 +201,10 @@ def test_a_set_too_large_for_one_is_halved(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_empty_matches_of_a_long_line_are_passed_over_in_linear_time() -> None:
     assert len(spans("x*", b"a" * 200_000 + b"\nxx")) == 2
+
+
+def test_the_same_patterns_share_one_set_and_other_parts_do_not() -> None:
+    first = PatternSet.shared(patterns("shared", "by all"))
+    assert PatternSet.shared(patterns("shared", "by all")) is first
+    assert PatternSet.shared(patterns("shared", "by all"), 2) is not first
+    assert PatternSet.shared(patterns("by all", "shared")) is not first

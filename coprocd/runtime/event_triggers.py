@@ -26,6 +26,9 @@ JOB_LOOK_S = 0.25
 
 IDLE_DEFAULT_S = 60.0
 
+SIGNALS_MOST = 100
+"""So many of what a job signals wait to fire: more than may fire at once. Of a flood the rest is counted and nothing else."""
+
 _SIGNALLED = ("bell", "notification_posted", "progress", "custom_escape_sequence")
 
 
@@ -44,6 +47,8 @@ class EventTriggers:
         self._moved_at = self._loop.time()
         self._job_due: asyncio.TimerHandle | None = None
         self._job: tuple[int, str] | None = None
+        self._signals_waiting = 0
+        self._signals_over: dict[str, int] = {}
 
     @property
     def want_signals(self) -> bool:
@@ -92,15 +97,32 @@ class EventTriggers:
     def on_signal(self, signal: Signal) -> None:
         """What the output holds beside lines."""
         if signal.kind == "bell":
-            self.tell("bell", b"")
+            self._signalled("bell", b"")
             return
         number, _, rest = signal.payload.partition(b";")
         if number == b"9" and rest.startswith(b"4;"):
-            self.tell("progress", rest[2:])
+            self._signalled("progress", rest[2:])
         elif number in (b"9", b"777"):
-            self.tell("notification_posted", rest.removeprefix(b"notify;"))
+            self._signalled("notification_posted", rest.removeprefix(b"notify;"))
         elif number == b"1337" and rest.startswith(b"Custom="):
-            self.tell("custom_escape_sequence", rest.removeprefix(b"Custom="))
+            self._signalled("custom_escape_sequence", rest.removeprefix(b"Custom="))
+
+    def _signalled(self, event: str, about: bytes) -> None:
+        if event not in self._wanted:
+            return
+        if self._signals_waiting >= SIGNALS_MOST:
+            self._signals_over[event] = self._signals_over.get(event, 0) + 1
+            return
+        self._signals_waiting += 1
+        self._loop.call_soon(self._fire_signal, event, about)
+
+    def _fire_signal(self, event: str, about: bytes) -> None:
+        self._signals_waiting -= 1
+        self._fire(event, about, {})
+        if not self._signals_waiting and self._signals_over:
+            over, self._signals_over = self._signals_over, {}
+            for definition in self._definitions:
+                self._triggers.suppress(definition, over.get(definition.spec.event or "", 0))
 
     def on_output(self) -> None:
         """Output has come; called once a turn."""

@@ -289,6 +289,12 @@ class Triggers:
         source = self._by_id.get(match.rule.id)
         return source is not None and self._fire(source.definition, Fire.of(match), shown_to)
 
+    def suppress(self, definition: Definition, times: int) -> None:
+        """Counts what it did not fire for."""
+        if times:
+            self._state.count(definition.id).suppressed += times
+            self._save_soon()
+
     def fire(self, definition: Definition, fire: Fire) -> None:
         """Fires for an event, which is no match."""
         self._fire(definition, fire, self._session.log.end)

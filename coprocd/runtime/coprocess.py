@@ -66,19 +66,16 @@ class Coprocess:
         """The shortest grace that it was given, and when what is left of its group is killed, on the loop's clock."""
         self._end_once_started: tuple[EndReason, float] | None = None
         self._early_status: dict[str, Any] | None = None
-        self._answer_from: int | None = None
-        """Where the line begins that its last words led to, if any: that is shown again."""
+        self._answer_from: int | None = None  # where the line begins that its last words led to: that is shown
         self._check_due: asyncio.TimerHandle | None = None
-        self._ring_watch = StillWatch()
-        self._reading_watch = StillWatch()
+        self._ring_watch, self._reading_watch = StillWatch(), StillWatch()
 
     # -- making and taking over -------------------------------------------------------------------------------------
 
     @classmethod
     def create(cls, session: Session, spec: CoprocessSpec, offset: int, started_by: str, known_as: str | None = None) -> Coprocess:
         """A coprocess whose cursor stands at `offset` from this instant; `start` must follow. `resource_exhausted` when there is no room."""
-        record = CoprocessRecord.of(session.id, spec, offset, started_by)
-        record.id = known_as or record.id
+        record = CoprocessRecord.of(session.id, spec, offset, started_by, known_as)
         return cls(session, CoprocessState.create(record, session.context.settings.stderr_bytes), record)
 
     @classmethod
@@ -368,7 +365,7 @@ class Coprocess:
             self._check_due.cancel()
             self._check_due = None
         if record.silent_from is not None:
-            # One that could not be started has silenced nothing: a range without length is lifted.
+            # Without length, as of one that could not be started, it is lifted.
             record.silent_to = record.silent_from if reason == "spawn_failed" else self._answer_from or log.end
             log.silence.close(record.silent_to)
         record.state = "ended"

@@ -70,10 +70,10 @@ class CoprocessRecord(msgspec.Struct, kw_only=True):
     lost: list[tuple[int, int]] = []
 
     @classmethod
-    def of(cls, session: str, spec: CoprocessSpec, offset: int, started_by: str) -> CoprocessRecord:
-        """The record of one that begins now."""
+    def of(cls, session: str, spec: CoprocessSpec, offset: int, started_by: str, known_as: str | None = None) -> CoprocessRecord:
+        """The record of one that begins now, under the id that it has been given already, if any."""
         return cls(
-            id="c" + secrets.token_hex(5),
+            id=known_as or "c" + secrets.token_hex(5),
             session=session,
             name=spec.name,
             command=spec.command if spec.command is not None else shlex.join(spec.argv or ()),

@@ -4,6 +4,8 @@ The session's own triggers come first, then its profile's. Matching is `core.tri
 decided here (once, cooldown, so many a second); what it does is `Actions`'. All that a turn leads to is stored with the place up to which
 the output was matched, and only then carried out, so an action runs at most once (`trigger_state` has the order of the stores). What is
 only told, or kept by us, waits a moment for more of its kind, and is stored together with it: a flood that matches fires thousands of times a second.
+
+A little over 400 lines: the list, what fires of it and when that is stored are one matter, and each must be read with the others.
 """
 
 from __future__ import annotations
@@ -293,7 +295,7 @@ class Triggers:
         """Counts what it did not fire for."""
         if times:
             self._state.count(definition.id).suppressed += times
-            self._save_soon()
+            self.save_soon()
 
     def fire(self, definition: Definition, fire: Fire) -> None:
         """Fires for an event, which is no match."""

@@ -55,6 +55,7 @@ class Matcher:
         self._lines = LineAssembler(position)
         self._guard = Guard(clock)
         self._alternate = position.alternate
+        self._counted: dict[str, int] = {}
         self.fired_in_line: set[str] = set()
         self.set_rules(rules)
         self._rebuild()
@@ -83,6 +84,15 @@ class Matcher:
     def too_slow(self) -> list[tuple[str, float]]:
         """The rules that have cost too much since last asked, with the seconds; they are not used any more."""
         return self._guard.found()
+
+    def only_count(self, rule: str) -> None:
+        """Until `take_counted` further matches of the rule come to nothing: they are counted, which costs little. A `stop` still stops."""
+        self._counted.setdefault(rule, 0)
+
+    def take_counted(self) -> Iterable[tuple[str, int]]:
+        """The rules that were only counted, each with how often it matched; from now on they match again."""
+        counted, self._counted = self._counted, {}
+        return counted.items()
 
     def feed(self, data: bytes, offset: int) -> Iterator[Match | Signal]:
         """What the output brings, in its order, as it is asked for. Who stops in the middle calls `restart`."""
@@ -126,6 +136,9 @@ class Matcher:
                 if not rule.interactive_apps and lines.on_alternate(end):
                     continue
                 if start == end and not lines.is_line(start, end):
+                    continue
+                if rule.id in self._counted and not rule.stop:
+                    self._counted[rule.id] += 1
                     continue
                 if rule.stop:
                     stopped = (end, number)

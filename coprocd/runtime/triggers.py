@@ -271,6 +271,9 @@ class Triggers:
                     matcher.restart(stop)
                     break
             self._cursor = stop
+        for trigger, times in matcher.take_counted():
+            self._state.count(trigger).suppressed += times
+            self._dirty = True
         for trigger, seconds in matcher.too_slow():
             self._switch_off(trigger, seconds)
         self._commit(shown_to)
@@ -318,6 +321,8 @@ class Triggers:
             count.suppressed += 1
             if throttle.refused == 1:
                 self._tell("trigger.throttled", definition, fire, per_s=self._session.context.settings.trigger_fires_per_s)
+            if self._matcher is not None:
+                self._matcher.only_count(definition.id)
             return False
         try:
             effect = self._actions.prepare(definition, fire, shown_to)

@@ -335,3 +335,15 @@ def test_a_busy_machine_switches_no_rule_off() -> None:
     for number in range(200):
         list(machine.feed(output, number * len(output)))
     assert machine.too_slow() == []
+
+
+def test_a_rule_that_is_only_counted_matches_again_once_that_was_taken() -> None:
+    matcher = Matcher([Rule("a", regex.compile("a")), Rule("b", regex.compile("b"))], lambda: 0.0, Position(0))
+    found = []
+    for match in matcher.feed(b"aaaab\n", 0):
+        assert isinstance(match, Match)
+        found.append(match.rule.id)
+        if match.rule.id == "a":
+            matcher.only_count("a")
+    assert found == ["a", "b"] and list(matcher.take_counted()) == [("a", 3)]
+    assert [match.rule.id for match in matcher.feed(b"a\n", 6) if isinstance(match, Match)] == ["a"]

@@ -150,3 +150,17 @@ def test_input_that_is_held_for_ever_is_refused_when_it_is_full_and_the_session_
     assert refused.value.code == "input_full" and "buffer_input" in str(refused.value)
     assert daemon.call("coprocess.run", session=session, command="yes")["state"] == "running"
     daemon.call("session.close", session=session, grace_s=0)
+
+
+def test_a_flood_of_bells_is_counted_and_the_session_stays_whole(daemon: Live) -> None:
+    session = daemon.create(
+        shell="stty raw -echo; head -c 50000 /dev/zero | tr '\\0' '\\7'; echo end; exec cat", triggers=[{"event": "bell", "action": "mark"}]
+    )
+    daemon.output(session, b"end\n")
+
+    def each_is_counted() -> bool:
+        (trigger,) = daemon.call("trigger.list", session=session)
+        return bool(trigger["fired"] + trigger["suppressed"] == 50_000)
+
+    daemon.await_(each_is_counted)
+    assert "ERROR Exception" not in daemon.log()

@@ -8,6 +8,7 @@ the line. Must never do what a rule is for, nor hold output. The session's pump 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from coprocd.core.lines import LineAssembler, Lines, Position, Signal
@@ -20,6 +21,10 @@ SLICE_BYTES = 7 << 10
 
 With the beginning of a line it is still less than the guard would try piece by piece before the whole.
 """
+
+
+MATCHES_MOST = 100
+"""Of one rule in one line: more could not fire, and a line may be made to hold ten thousand."""
 
 
 class Rule(NamedTuple):
@@ -162,13 +167,17 @@ class Matcher:
 
     def _ends(self, number: int, text: bytes) -> Iterator[tuple[int, int, Found]]:
         rule = self._rules[number]
-        end = -1
+        end, in_line = -1, 0
         for found in self._guard.timed(rule.id, rule.pattern.finditer(text)):
             if found.start > end:
-                end = text.find(b"\n", found.start)
+                in_line, end = 0, text.find(b"\n", found.start)
                 if end < 0:
                     end = len(text)
-            yield end, number, found
+            in_line += 1
+            if in_line <= MATCHES_MOST:
+                yield end, number, found
+            elif end == len(text):
+                return
 
     def _so_far(self) -> Iterator[Match]:
         """What instant rules that have not fired yet find in the line that is not finished."""
@@ -181,7 +190,7 @@ class Matcher:
             if rule.id in self.fired_in_line or (lines.alternate and not rule.interactive_apps):
                 continue
             fired = False
-            for found in self._guard.timed(rule.id, rule.pattern.finditer(text)):
+            for found in islice(self._guard.timed(rule.id, rule.pattern.finditer(text)), MATCHES_MOST):
                 self.fired_in_line.add(rule.id)
                 fired = True
                 yield _match(rule, found, text, lines.places, 0, lines.line_at(), lines.truncated, True)

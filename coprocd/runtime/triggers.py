@@ -185,10 +185,11 @@ class Triggers:
         for gone in self._throttles.keys() - self._by_id.keys():
             del self._throttles[gone]
         self._state.forget_gone(self._by_id)
-        rules = [
-            self._rule(source.definition) for source in sources if self._armed(source.definition) and source.definition.spec.event is None
-        ]
-        self.events.arrange(source.definition for source in sources if self._armed(source.definition))
+        armed = [source.definition for source in sources if self._armed(source.definition)]
+        rules = [self._rule(definition) for definition in armed if definition.spec.event is None]
+        self.events.arrange(armed)
+        if self._session.record.input_held and not any(definition.spec.action == "buffer_input" for definition in armed):
+            self._session.attributes.hold_input(False)  # nothing is left that could let it go
         if self._matcher is not None:
             self._matcher.set_rules(rules)
         elif (rules or self.events.want_signals) and not self._session.finished:

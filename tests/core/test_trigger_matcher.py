@@ -347,3 +347,8 @@ def test_a_rule_that_is_only_counted_matches_again_once_that_was_taken() -> None
             matcher.only_count("a")
     assert found == ["a", "b"] and list(matcher.take_counted()) == [("a", 3)]
     assert [match.rule.id for match in matcher.feed(b"a\n", 6) if isinstance(match, Match)] == ["a"]
+
+
+def test_of_one_rule_in_one_line_no_more_matches_than_could_fire_are_made() -> None:
+    found = matches(rules("a", "b"), b"a" * 5000 + b"b\n" + b"ab\n")
+    assert [sum(match.rule.id == rule.id for match in found) for rule in rules("a", "b")] == [trigger_matcher.MATCHES_MOST + 1, 2]

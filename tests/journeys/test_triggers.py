@@ -234,6 +234,15 @@ def test_input_is_held_between_two_triggers(daemon: Live) -> None:
     assert not daemon.call("session.get", session=session)["input_held"]
 
 
+def test_input_that_is_held_goes_on_when_nothing_is_left_to_let_it_go(daemon: Live) -> None:
+    session = reader(daemon, {"regex": "hold", "action": "buffer_input", "parameter": "start"})
+    prints(daemon, session, "hold")
+    daemon.client.event("trigger.fired", session=session, action="buffer_input")
+    prints(daemon, session, "typed meanwhile")
+    daemon.call("trigger.disable", trigger=daemon.call("trigger.list", session=session)[0]["id"])
+    daemon.output(session, b"typed meanwhile")
+
+
 def test_injected_bytes_are_in_no_log_and_wait_for_a_sequence_to_end(daemon: Live) -> None:
     session = reader(daemon, {"regex": "add", "action": "inject", "parameter": r"\e[1madded\e[0m"})
     prints(daemon, session, r"add this")

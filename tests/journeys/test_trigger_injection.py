@@ -1,7 +1,4 @@
-"""What a session prints is data: hundreds of hostile lines, each captured into a command, a coprocess and typed text, run nothing of their own.
-
-That the lines are hostile was shown once: with the capture pasted into the command's text the canary was there after the first few.
-"""
+"""What a session prints is data: hundreds of hostile lines, each captured into a command, a coprocess and typed text, run nothing of their own."""
 
 from __future__ import annotations
 

@@ -354,7 +354,7 @@ class Trigger(Journey):
     BEFORE = b"ready\nnothing\n"
 
     def prepare(self) -> None:
-        run = f"echo run >> {self.place}/ran; exec tee {self.place}/copy >/dev/null"
+        run = f"echo run >> {self.place}/ran; tee {self.place}/copy >/dev/null; true"  # the shell keeps stdout open, else it would be ended
         triggers = [
             {"regex": "^go$", "action": "mark", "parameter": "here"},
             {"regex": "^go$", "action": "send_text", "parameter": "typed"},

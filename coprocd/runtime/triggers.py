@@ -28,6 +28,7 @@ from coprocd.protocol import objects
 from coprocd.protocol.errors import CoprocdError
 from coprocd.runtime.actions import Actions, Effect, Fire
 from coprocd.runtime.event_triggers import EventTriggers
+from coprocd.runtime.pump import FULL_BYTES
 from coprocd.runtime.trigger_state import Place
 
 if TYPE_CHECKING:
@@ -47,9 +48,6 @@ TELL_AFTER_S = 0.02
 
 NOTE_AFTER_BYTES = 64 << 10
 """In a flood the place where matching stands is stored so seldom. What is matched again then, by the next daemon, fired nothing."""
-
-FLOOD_TURN_BYTES = 4096 - 256
-"""A turn with less output than what a terminal hands over at once is no part of a flood."""
 
 
 class _Source(NamedTuple):
@@ -375,7 +373,7 @@ class Triggers:
                 self.save()
             else:
                 self.save_soon()
-        elif shown_to is None or self._cursor - shown_to < FLOOD_TURN_BYTES or self._cursor - self._stored_to >= NOTE_AFTER_BYTES:
+        elif shown_to is None or self._cursor - shown_to < FULL_BYTES or self._cursor - self._stored_to >= NOTE_AFTER_BYTES:
             self._note_place()
 
     def _note_place(self) -> None:

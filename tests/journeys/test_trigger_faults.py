@@ -3,23 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 from support.live import Live, RpcError, live
-
-READER = "stty -echo; while IFS= read -r line; do printf '%b\\n' \"$line\"; done"
-"""A job that prints each line that is typed, with the escapes that printf knows."""
-
-
-def prints(daemon: Live, session: str, line: str) -> None:
-    daemon.call("session.send_text", session=session, text=line + "\n")
-
-
-def reader(daemon: Live, *triggers: dict[str, Any], **params: Any) -> str:
-    session = daemon.create(shell=READER, triggers=list(triggers), **params)
-    daemon.await_(lambda: daemon.call("session.get", session=session)["activity"] == "awaiting_input")
-    return session
+from support.reader import prints, reader
 
 
 @pytest.mark.parametrize("action", ["run_coprocess", "run_command"])

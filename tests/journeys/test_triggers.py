@@ -8,20 +8,7 @@ from typing import Any
 
 import pytest
 from support.live import Live, RpcError
-
-READER = "stty -echo; while IFS= read -r line; do printf '%b\\n' \"$line\"; done"
-"""A job that prints each line that is typed, with the escapes that printf knows."""
-
-
-def prints(daemon: Live, session: str, line: str) -> None:
-    """Has the job print `line` and end it."""
-    daemon.call("session.send_text", session=session, text=line + "\n")
-
-
-def reader(daemon: Live, *triggers: dict[str, Any], **params: Any) -> str:
-    session = daemon.create(shell=READER, triggers=list(triggers), **params)
-    daemon.await_(lambda: daemon.call("session.get", session=session)["activity"] == "awaiting_input")
-    return session
+from support.reader import prints, reader
 
 
 def counts(daemon: Live, session: str) -> list[tuple[int, int, int]]:

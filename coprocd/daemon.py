@@ -8,6 +8,7 @@ save: an end on purpose leaves just what SIGKILL leaves, and the next daemon tak
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import platform
@@ -42,6 +43,9 @@ log = logging.getLogger("coprocd.daemon")
 
 PROTOCOL = objects.ProtocolRange(1, 1)
 KEY = wire.DAEMON_KEY
+GARBAGE_EVERY = 10_000
+"""Cycles are looked for after so many new objects: a flood that triggers match makes and forgets them by the thousand, without cycles."""
+
 LOST_MOST = 100
 """Names of lost sessions that are told; all are in the log."""
 
@@ -98,6 +102,8 @@ class Daemon:
         await listener.start()
         if not len(self.sessions):  # else jobs that wait to print come first (docs/decisions/0008)
             await listener.loaded()
+        gc.freeze()  # what has been imported stays
+        gc.set_threshold(GARBAGE_EVERY)
         log.info("coprocd %s serves %s with %d sessions", __version__, self.socket_path, len(self.sessions))
         on_ready()
         service.notify("READY=1", f"STATUS=Serves {self.socket_path}; took over {len(self.sessions)} sessions")

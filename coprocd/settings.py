@@ -88,6 +88,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     trigger_fires_per_s: Count = 50
     """One trigger of one session fires so often at most: what it does may be what it fires on."""
 
+    session_fires_per_s: Count = 1000
+    """… and all of a session together: ten seconds of that fill the event log for everybody. Each fires twice a second whatever the others do."""
+
     marks_most: Count = 1000
     """Marks kept of a session, the newest."""
 

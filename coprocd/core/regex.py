@@ -9,7 +9,7 @@ The trigger matcher calls it, and whoever must know whether a regex is one.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from weakref import WeakValueDictionary
 
 import re2
@@ -39,49 +39,57 @@ _NOWHERE = -1
 class Found:
     """One match in a text: where it is, and its groups \\0 to \\9, None where a group takes no part."""
 
-    __slots__ = ("end", "groups", "start")
+    __slots__ = ("_spans", "_text", "end", "start")
 
-    def __init__(self, start: int, end: int, groups: tuple[bytes | None, ...]) -> None:
-        self.start = start
-        self.end = end
-        self.groups = groups
+    def __init__(self, text: bytes, spans: Sequence[tuple[int, int]]) -> None:
+        self.start, self.end = spans[0]
+        self._text = text
+        self._spans = spans
+
+    @property
+    def groups(self) -> tuple[bytes | None, ...]:
+        text = self._text
+        return tuple([None if start < 0 else text[start:end] for start, end in self._spans[:GROUPS_MOST]])
 
 
 class Pattern:
     """A compiled regex. `text` is what the user wrote, `source` what RE2 was given, `steps` the size of its program."""
 
-    __slots__ = ("_groups", "_regex", "source", "steps", "text")
+    __slots__ = ("_match", "source", "steps", "text")
 
     def __init__(self, text: str, source: str, regex: re2._Regexp) -> None:
         self.text = text
         self.source = source
         self.steps: int = regex.programsize
-        self._regex = regex
-        self._groups = range(min(regex.groups + 1, GROUPS_MOST))
+        # The inner object: what the binding wraps around each match costs more than to find it.
+        self._match = partial(regex._regexp.Match, re2._Anchor.UNANCHORED)
 
     def search(self, text: bytes) -> Found | None:
         """The leftmost match."""
-        match = self._regex.search(text)
-        return None if match is None else self._found(match)
+        spans = self._match(text, 0, len(text))
+        return None if spans[0][0] < 0 else Found(text, spans)
 
     def finditer(self, text: bytes) -> Iterator[Found]:
         """All that do not overlap, from left to right. One that is empty counts only as the first of its line."""
-        last = line_end = _NOWHERE
-        for match in self._regex.finditer(text):
-            start, end = match.span()
-            if start == end and last != _NOWHERE:
-                if line_end < last:
-                    line_end = text.find(b"\n", last)
-                # RE2's binding gives an empty match twice, which this leaves out too.
-                if line_end < 0 or start <= line_end:
-                    line_end = len(text) if line_end < 0 else line_end
-                    continue
+        match, at, length, last, line_end = self._match, 0, len(text), _NOWHERE, _NOWHERE
+        while at <= length:
+            spans = match(text, at, length)
+            start, end = spans[0]
+            if start < 0:
+                return
+            if start == end:
+                at = end + 1
+                if last != _NOWHERE:
+                    if line_end < last:
+                        line_end = text.find(b"\n", last)
+                        if line_end < 0:
+                            line_end = length
+                    if start <= line_end:
+                        continue
+            else:
+                at = end
             last = end
-            yield self._found(match)
-
-    def _found(self, match: re2._Match) -> Found:
-        start, end = match.span()
-        return Found(start, end, tuple([match[number] for number in self._groups]))
+            yield Found(text, spans)
 
 
 class PatternSet:

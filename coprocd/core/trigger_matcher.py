@@ -60,6 +60,7 @@ class Matcher:
         self._lines = LineAssembler(position)
         self._guard = Guard(clock)
         self._alternate = position.alternate
+        self._only_counted: set[str] = set()
         self._counted: dict[str, int] = {}
         self.fired_in_line: set[str] = set()
         self.set_rules(rules)
@@ -91,13 +92,17 @@ class Matcher:
         return self._guard.found()
 
     def only_count(self, rule: str) -> None:
-        """Until `take_counted` further matches of the rule come to nothing: they are counted, which costs little. A `stop` still stops."""
-        self._counted.setdefault(rule, 0)
+        """Until `match_all` further matches of the rule come to nothing: they are counted, which costs little. A `stop` still stops."""
+        self._only_counted.add(rule)
 
     def take_counted(self) -> Iterable[tuple[str, int]]:
-        """The rules that were only counted, each with how often it matched; from now on they match again."""
+        """The rules that were only counted, each with how often it has matched since last asked."""
         counted, self._counted = self._counted, {}
         return counted.items()
+
+    def match_all(self) -> None:
+        """No rule is only counted any more."""
+        self._only_counted.clear()
 
     def feed(self, data: bytes, offset: int) -> Iterator[Match | Signal]:
         """What the output brings, in its order, as it is asked for. Who stops in the middle calls `restart`."""
@@ -142,8 +147,8 @@ class Matcher:
                     continue
                 if start == end and not lines.is_line(start, end):
                     continue
-                if rule.id in self._counted and not rule.stop:
-                    self._counted[rule.id] += 1
+                if rule.id in self._only_counted and not rule.stop:
+                    self._counted[rule.id] = self._counted.get(rule.id, 0) + 1
                     continue
                 if rule.stop:
                     stopped = (end, number)

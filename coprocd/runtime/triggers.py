@@ -22,7 +22,7 @@ import msgspec
 from coprocd.core import regex
 from coprocd.core.definition import Definition
 from coprocd.core.lines import Position, Signal
-from coprocd.core.throttle import Throttle
+from coprocd.core.throttle import SharedThrottle
 from coprocd.core.trigger_matcher import Match, Matcher, Rule
 from coprocd.protocol import objects
 from coprocd.protocol.errors import CoprocdError
@@ -40,11 +40,13 @@ SLICE_BYTES = 64 << 10
 """Matched at a time."""
 
 SAVE_AFTER_S = 0.05
-"""What only changes state of ours (marks, counts) is stored so late at most; until then the place does not move on either."""
+"""What only changes state of ours (marks, counts) is stored so late at most, and what is only told (`Actions.is_told`) is then told.
 
-TELL_AFTER_S = 0.02
-"""What is only told (`Actions.is_told`) is stored, and then told, so late at most."""
+Until then the place does not move on either.
+"""
 
+THROTTLED_S = 0.1
+"""So long the matches of triggers that were refused are only counted: in a flood they are most of all matches."""
 
 NOTE_AFTER_BYTES = 64 << 10
 """In a flood the place where matching stands is stored so seldom. What is matched again then, by the next daemon, fired nothing."""
@@ -67,7 +69,10 @@ class Triggers:
         self._by_id: dict[str, _Source] = {}
         self._matcher: Matcher | None = None
         self._cursor = 0
-        self._throttles: dict[str, Throttle] = {}
+        limits = session.context.settings
+        self._throttle = SharedThrottle(limits.trigger_fires_per_s, limits.session_fires_per_s, time.monotonic())
+        self._throttled_until = 0.0
+        """Until then refused triggers are only counted; 0 when none is."""
         self._effects: list[Effect] = []
         self._urgent = False
         """Whether one of the effects does more than tell."""
@@ -180,8 +185,7 @@ class Triggers:
         sources = [_Source(d, None) for d in self._session.record.triggers]
         sources += [_Source(d, self._session.record.profile) for d in self._profile]
         self._by_id = {source.definition.id: source for source in sources}
-        for gone in self._throttles.keys() - self._by_id.keys():
-            del self._throttles[gone]
+        self._throttle.forget_gone(self._by_id)
         self._state.forget_gone(self._by_id)
         armed = [source.definition for source in sources if self._armed(source.definition)]
         rules = [self._rule(definition) for definition in armed if definition.spec.event is None]
@@ -251,6 +255,9 @@ class Triggers:
             return
         output, matcher = self._session.log, self._matcher
         end = output.end
+        if self._throttled_until and self._loop.time() >= self._throttled_until:
+            self._throttled_until = 0.0
+            matcher.match_all()
         if self._cursor < output.retained_from:
             self._go_to(output.retained_from)
         while self._cursor < end:
@@ -313,15 +320,13 @@ class Triggers:
         if spec.cooldown_s and count.fired and now < count.last_fired_clock + spec.cooldown_s:
             count.suppressed += 1
             return False
-        throttle = self._throttles.get(definition.id)
-        if throttle is None:
-            throttle = self._throttles[definition.id] = Throttle(self._session.context.settings.trigger_fires_per_s, now)
-        if not throttle.take(now):
+        if refused := self._throttle.take(definition.id, now):
             count.suppressed += 1
-            if throttle.refused == 1:
-                self._tell("trigger.throttled", definition, fire, per_s=self._session.context.settings.trigger_fires_per_s)
+            if refused.first:
+                self._tell("trigger.throttled", definition, fire, per_s=refused.per_s, scope="session" if refused.all else "trigger")
             if self._matcher is not None:
                 self._matcher.only_count(definition.id)
+                self._throttled_until = self._throttled_until or self._loop.time() + THROTTLED_S
             return False
         try:
             effect = self._actions.prepare(definition, fire, shown_to)
@@ -389,11 +394,8 @@ class Triggers:
     def save_soon(self) -> None:
         """Stores the state within a moment."""
         self._dirty = True
-        due = self._loop.time() + (TELL_AFTER_S if self._effects else SAVE_AFTER_S)
-        if self._save_due is None or self._save_due.when() > due:
-            if self._save_due is not None:
-                self._save_due.cancel()
-            self._save_due = self._loop.call_at(due, self.save)
+        if self._save_due is None:
+            self._save_due = self._loop.call_later(SAVE_AFTER_S, self.save)
 
     def save(self) -> None:
         """Stores the state as it is now, and the place; then carries out what has waited for that."""

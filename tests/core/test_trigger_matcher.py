@@ -337,7 +337,7 @@ def test_a_busy_machine_switches_no_rule_off() -> None:
     assert machine.too_slow() == []
 
 
-def test_a_rule_that_is_only_counted_matches_again_once_that_was_taken() -> None:
+def test_a_rule_that_is_only_counted_matches_again_when_all_are_to_match() -> None:
     matcher = Matcher([Rule("a", regex.compile("a")), Rule("b", regex.compile("b"))], lambda: 0.0, Position(0))
     found = []
     for match in matcher.feed(b"aaaab\n", 0):
@@ -346,6 +346,8 @@ def test_a_rule_that_is_only_counted_matches_again_once_that_was_taken() -> None
         if match.rule.id == "a":
             matcher.only_count("a")
     assert found == ["a", "b"] and list(matcher.take_counted()) == [("a", 3)]
+    assert list(matcher.take_counted()) == []
+    matcher.match_all()
     assert [match.rule.id for match in matcher.feed(b"a\n", 6) if isinstance(match, Match)] == ["a"]
 
 

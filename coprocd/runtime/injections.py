@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from itertools import islice
+from typing import TYPE_CHECKING
 
 from coprocd.core.sequence import LOOK_BACK_BYTES, in_progress
+from coprocd.core.timeline import Injection
 from coprocd.protocol.errors import CoprocdError
 
 if TYPE_CHECKING:
@@ -24,11 +26,6 @@ MOST = 10_000
 """So many, however small."""
 
 
-class Injection(NamedTuple):
-    offset: int
-    data: bytes
-
-
 class Injections:
     """Those of one session, in order of their offsets."""
 
@@ -37,9 +34,16 @@ class Injections:
         self._placed: deque[Injection] = deque()
         self._waiting: deque[bytes] = deque()
         self._bytes = 0
+        self.made = 0
+        """How many have had a place so far."""
 
     def __iter__(self) -> Iterator[Injection]:
         return iter(self._placed)
+
+    def since(self, number: int) -> Iterator[Injection]:
+        """Those kept from this number on."""
+        first = self._placed[0].number if self._placed else self.made
+        return islice(self._placed, max(number - first, 0), None)
 
     @property
     def waiting(self) -> bool:
@@ -69,7 +73,8 @@ class Injections:
             self._waiting = deque([b"".join(self._waiting)])
         while self._waiting:
             data = self._waiting.popleft()
-            self._placed.append(Injection(log.end, data))
+            self._placed.append(Injection(self.made, log.end, data))
+            self.made += 1
             self._bytes += len(data)
             self._session.context.events.append("session.injected", self._session.id, offset=log.end, bytes=len(data))
         while self._bytes > MOST_BYTES or len(self._placed) > MOST:

@@ -26,6 +26,7 @@ from coprocd.runtime.attributes import Attributes
 from coprocd.runtime.coprocess import Coprocess
 from coprocd.runtime.coprocesses import Coprocesses
 from coprocd.runtime.description import describe_session
+from coprocd.runtime.display import Display
 from coprocd.runtime.injections import Injections
 from coprocd.runtime.job_end import end_job, is_anothers
 from coprocd.runtime.marks import Marks
@@ -63,6 +64,7 @@ class Session:
         self.attributes = Attributes(self)
         self.marks = Marks(self)
         self.injections = Injections(self)
+        self.display = Display(self)
         self.triggers = Triggers(self)
         self.master = -1
         self.closing = False

@@ -5,9 +5,10 @@ Owns nothing: it reads the log, the silenced ranges and the injections. The scre
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from coprocd.core.timeline import Place, Step, steps
+from coprocd.core.timeline import Injection, Place, Step, steps
 
 if TYPE_CHECKING:
     from coprocd.runtime.session import Session
@@ -21,24 +22,27 @@ class Display:
 
     @property
     def end(self) -> int:
-        """Up to where it is settled what is shown.
+        """Up to where it is settled what is shown: the end of the output, but where silence is open.
 
-        That is the end of the output, but where a silent coprocess is only being started: should that fail, its silence is lifted.
+        Where that will end is not known yet, and should the coprocess not start it is lifted. What the log loses meanwhile is not shown.
         """
         log = self._session.log
         opened_at = log.silence.opened_at
-        if opened_at is None or opened_at < log.retained_from:
-            return log.end
-        current = self._session.coprocesses.typing
-        return log.end if current is not None and current.record.silent and current.record.state == "running" else opened_at
+        return log.end if opened_at is None else max(opened_at, log.retained_from)
 
     def place_at_end(self) -> Place:
         """Where one begins that has all that is shown now."""
         return Place(self.end, self._session.injections.made)
 
     def steps(self, place: Place, most_bytes: int) -> list[Step]:
-        """What comes after `place`, which is in the log, as far as the next `most_bytes` of output lead."""
-        until = min(self.end, place.offset + most_bytes)
-        return list(
-            steps(place, until, self._session.log.silence.within(place.offset, until), self._session.injections.since(place.injected))
-        )
+        """What comes after `place`, which is in the log, as far as the next `most_bytes` of output lead.
+
+        What is injected into silence that is open is shown now, as if it were before it.
+        """
+        silence = self._session.log.silence
+        injections: Iterator[Injection] = self._session.injections.since(place.injected)
+        end = self.end
+        until = min(end, place.offset + most_bytes)
+        if silence.opened_at is not None and until == end:
+            injections = (injection._replace(offset=min(injection.offset, end)) for injection in injections)
+        return list(steps(place, until, silence.within(place.offset, until), injections))

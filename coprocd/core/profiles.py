@@ -118,10 +118,11 @@ def _definition(where: str, fields: dict[str, Any], taken: dict[str, str]) -> tu
 
 
 def _with_ids(profile: str, entries: list[tuple[str | None, TriggerSpec]], taken: dict[str, str]) -> list[Definition]:
-    """Gives an id to those without; all that were written are in `taken` by now."""
+    """Gives an id to those without; all that were written are in `taken` by now. Their regexes are compiled, so that no session does it."""
     fresh = FreshIds(profile, taken)
     definitions = []
     for id, spec in entries:
         definitions.append(Definition(id if id is not None else fresh.of(spec), spec))
+        _ = definitions[-1].pattern
         taken[definitions[-1].id] = f"profile {profile!r}"
     return definitions

@@ -8,8 +8,9 @@ The trigger matcher calls it, and whoever must know whether a regex is one.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
-from functools import lru_cache, partial
+from functools import partial
 from weakref import WeakValueDictionary
 
 import re2
@@ -26,6 +27,12 @@ PATTERN_MEMORY_BYTES = 2 << 20
 SET_MEMORY_BYTES = (32 << 20, 256 << 20)
 """What RE2 may use for a set, at least and at most; in between, SET_BYTES_A_STEP for each step of the programs in it."""
 SET_BYTES_A_STEP = 128
+
+RECENT_MOST = 256
+"""So many are kept though nobody holds them: what is checked first is used next, and need not be compiled twice."""
+RECENT_BIG_MOST = 16
+BIG_STEPS = 1_000
+"""… and so few of those that are larger than this: each may take PATTERN_MEMORY_BYTES."""
 
 GROUPS_MOST = 10
 """\\0 to \\9."""
@@ -55,7 +62,7 @@ class Found:
 class Pattern:
     """A compiled regex. `text` is what the user wrote, `source` what RE2 was given, `steps` the size of its program."""
 
-    __slots__ = ("_match", "source", "steps", "text")
+    __slots__ = ("__weakref__", "_match", "source", "steps", "text")
 
     def __init__(self, text: str, source: str, regex: re2._Regexp) -> None:
         self.text = text
@@ -144,16 +151,22 @@ class PatternSet:
 
 
 _shared: WeakValueDictionary[tuple[tuple[Pattern, ...], int], PatternSet] = WeakValueDictionary()
+_held: WeakValueDictionary[str, Pattern] = WeakValueDictionary()
+_recent: deque[Pattern] = deque(maxlen=RECENT_MOST)
+_recent_big: deque[Pattern] = deque(maxlen=RECENT_BIG_MOST)
 
 
-def check(pattern: str) -> None:
-    """`invalid_regex` where it is none."""
-    compile(pattern)
-
-
-@lru_cache(8192)
 def compile(pattern: str) -> Pattern:
-    """The compiled pattern. `invalid_regex` where it is none: with the reason, and what to write instead if that is known."""
+    """The compiled pattern, the same one for as long as anybody holds it, and a little longer. `invalid_regex` where it is none."""
+    found = _held.get(pattern)
+    if found is None:
+        found = _held[pattern] = _compiled(pattern)
+        (_recent if found.steps <= BIG_STEPS else _recent_big).append(found)
+    return found
+
+
+def _compiled(pattern: str) -> Pattern:
+    """A new one; a refusal has the reason, and what to write instead if that is known."""
     try:
         size = len(pattern.encode())
     except UnicodeEncodeError:
@@ -168,7 +181,8 @@ def compile(pattern: str) -> Pattern:
         raise _refused(pattern, *refused)
     source = "(?m)" + regex_syntax.for_lines(tokens)
     try:
-        return Pattern(pattern, source, re2.compile(source, _options(PATTERN_MEMORY_BYTES)))
+        # Not re2.compile: it keeps the last 128, whatever their size.
+        return Pattern(pattern, source, re2._Regexp(source, _options(PATTERN_MEMORY_BYTES)))
     except re2.error as error:
         reason = error.args[0].decode("utf-8", "replace") if error.args else "RE2 refuses it"
         reason = reason.removesuffix(f": {source}")  # which is not as it was written

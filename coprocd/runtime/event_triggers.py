@@ -11,7 +11,6 @@ import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from coprocd.core import regex
 from coprocd.core.definition import Definition
 from coprocd.core.lines import Signal
 from coprocd.protocol.objects import TriggerSpec
@@ -86,7 +85,7 @@ class EventTriggers:
             spec = definition.spec
             if spec.event != event or any(spec.event_params.get(name, value) != value for name, value in params.items()):
                 continue
-            found = regex.compile(spec.regex).search(about) if spec.regex else None
+            found = definition.pattern.search(about) if spec.regex else None
             if spec.regex and found is None:
                 continue
             groups = (about,) if found is None else found.groups

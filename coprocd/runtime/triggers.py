@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from coprocd.core import regex
 from coprocd.core.definition import Definition
 from coprocd.core.lines import Position, Signal
 from coprocd.core.throttle import SharedThrottle
@@ -203,7 +202,7 @@ class Triggers:
 
     def _rule(self, definition: Definition) -> Rule:
         spec = definition.spec
-        return Rule(definition.id, regex.compile(spec.regex), spec.instant, spec.interactive_apps, spec.action == "stop")
+        return Rule(definition.id, definition.pattern, spec.instant, spec.interactive_apps, spec.action == "stop")
 
     # -- the output ---------------------------------------------------------------------------------------------------
 

@@ -151,3 +151,9 @@ def test_whatever_stands_there_is_read_or_told_of(content: Any) -> None:
     found, said = read({"profiles": content})
     ids = [definition.id for definitions in found.values() for definition in definitions]
     assert len(set(ids)) == len(ids) and "default" in found and all(isinstance(fault, str) for fault in said)
+
+
+def test_the_regexes_of_all_that_is_read_stay_compiled() -> None:
+    triggers = [{"regex": f"number {number}", "action": "bell"} for number in range(500)]
+    found, _ = read({"profiles": {"default": {"triggers": triggers}}})
+    assert [vars(definition)["pattern"].text for definition in found["default"]] == [trigger["regex"] for trigger in triggers]

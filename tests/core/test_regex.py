@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import pytest
 import re2
 from hypothesis import given, settings
@@ -208,3 +210,18 @@ def test_the_same_patterns_share_one_set_and_other_parts_do_not() -> None:
     assert PatternSet.shared(patterns("shared", "by all")) is first
     assert PatternSet.shared(patterns("shared", "by all"), 2) is not first
     assert PatternSet.shared(patterns("by all", "shared")) is not first
+
+
+def test_a_pattern_is_compiled_once_for_as_long_as_somebody_holds_it() -> None:
+    held, big = regex.compile("held"), regex.compile("(a{400}|b{400}){2}")
+    for number in range(2 * regex.RECENT_MOST):
+        regex.compile(f"other{number}")
+    assert regex.compile("held") is held and regex.compile("(a{400}|b{400}){2}") is big
+
+
+def test_patterns_that_nobody_holds_do_not_stay() -> None:
+    small = [weakref.ref(regex.compile(f"small{number}")) for number in range(1000)]
+    big = [weakref.ref(regex.compile(f"(big{number}|a{{400}}|b{{400}}){{2}}")) for number in range(1000)]
+    assert sum(one() is not None for one in small) == regex.RECENT_MOST
+    assert sum(one() is not None for one in big) == regex.RECENT_BIG_MOST
+    assert regex.compile("small999") is small[-1]()

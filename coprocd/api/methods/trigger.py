@@ -77,8 +77,9 @@ async def test(call: Call, params: objects.TriggerTest) -> objects.TriggerTestRe
 
 async def import_(call: Call, params: objects.TriggerImport) -> objects.TriggerImported:
     session, profile = _place(call, params)
-    # In a thread: ten thousand regexes are not compiled between two echoes.
-    accepted, rejected = await asyncio.to_thread(_read, params.document)
+    # In a thread: ten thousand regexes are not compiled between two echoes. They are held until the triggers hold them.
+    held: set[regex.Pattern] = set()
+    accepted, rejected = await asyncio.to_thread(_read, params.document, held)
     specs = [spec for _, spec, _ in accepted]
     if session is not None:
         added = _add_all(session, specs)
@@ -184,9 +185,14 @@ def _summed(profile: str, position: int, definition: Definition, there: Iterable
 # -- importing --------------------------------------------------------------------------------------------------------
 
 
-def _read(document: Any) -> tuple[Sequence[tuple[int, objects.TriggerSpec, str | None]], Sequence[objects.ImportRejected]]:
-    """The triggers of a document that can be had here, each with its index and, where it is off, the reason; and those that cannot."""
-    imported = iterm2.read(document, _check_regex)
+def _read(
+    document: Any, held: set[regex.Pattern]
+) -> tuple[Sequence[tuple[int, objects.TriggerSpec, str | None]], Sequence[objects.ImportRejected]]:
+    """The triggers of a document that can be had here, each with its index and, where it is off, the reason; and those that cannot.
+
+    Their regexes are put into `held`.
+    """
+    imported = iterm2.read(document, lambda pattern: held.add(regex.compile(pattern)))
     rejected = [objects.ImportRejected(index, reason) for index, reason in imported.rejected]
     accepted = []
     for index, spec, reason in imported.specs:
@@ -196,10 +202,6 @@ def _read(document: Any) -> tuple[Sequence[tuple[int, objects.TriggerSpec, str |
         except CoprocdError as error:
             rejected.append(objects.ImportRejected(index, error.message))
     return accepted, sorted(rejected, key=lambda one: one.index)
-
-
-def _check_regex(pattern: str) -> None:
-    regex.compile(pattern)
 
 
 # -- changing ---------------------------------------------------------------------------------------------------------

@@ -102,7 +102,7 @@ METHODS: dict[str, Method] = {
             "trigger.add",
             "TriggerAdd",
             "Trigger",
-            (*_SESSION, "invalid_regex", "resource_exhausted", "permission_denied"),
+            (*_SESSION, "session_exited", "invalid_regex", "resource_exhausted", "permission_denied"),
             "Adds a trigger to a session, or to a profile in config.toml; a profile that there is not begins with it.",
         ),
         Method(
@@ -114,7 +114,11 @@ METHODS: dict[str, Method] = {
         ),
         Method("trigger.get", "TriggerGet", "Trigger", ("trigger_not_found",), "One trigger, by id or name."),
         Method(
-            "trigger.update", "TriggerUpdate", "Trigger", _TRIGGER, "Changes what a trigger waits for or does, or its place in the order."
+            "trigger.update",
+            "TriggerUpdate",
+            "Trigger",
+            ("session_exited", *_TRIGGER),
+            "Changes what a trigger waits for or does, or its place in the order.",
         ),
         Method("trigger.remove", "TriggerGet", "Trigger", _TRIGGER, "Removes a trigger: how it was at its end."),
         Method("trigger.enable", "TriggerGet", "Trigger", _TRIGGER, "Switches a trigger on."),
@@ -130,7 +134,7 @@ METHODS: dict[str, Method] = {
             "trigger.import",
             "TriggerImport",
             "TriggerImported",
-            (*_SESSION, "resource_exhausted", "permission_denied"),
+            (*_SESSION, "session_exited", "resource_exhausted", "permission_denied"),
             "Adds triggers as iTerm2 exports them, and says of each that cannot work here why.",
         ),
         Method(

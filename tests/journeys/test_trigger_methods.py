@@ -160,6 +160,22 @@ def test_a_name_that_several_have_is_refused_with_their_ids(daemon: Live) -> Non
     assert [daemon.call("trigger.remove", trigger=id)["id"] for id in ids] == ids
 
 
+def test_a_session_that_has_exited_takes_no_more_triggers_but_those_it_had_are_listed_and_removed(daemon: Live) -> None:
+    session = daemon.create("cat", name="over")
+    first, second = (daemon.call("trigger.add", session=session, regex=regex, action="bell")["id"] for regex in "ab")
+    daemon.call("session.send_bytes", session=session, data_b64=base64.b64encode(b"\x04").decode())
+    daemon.client.event("session.exited", session=session)
+    said = refused(daemon, "session_exited", "trigger.add", session=session, regex="c", action="bell")
+    assert "session over has exited (exit status 0)" in said and "no trigger of it fires any more: give a session that runs" in said
+    assert refused(daemon, "session_exited", "trigger.update", trigger=first, regex="c") == said
+    assert refused(daemon, "session_exited", "trigger.import", session=session, document=EXPORTED) == said
+    assert [trigger["regex"] for trigger in daemon.call("trigger.list", session=session)] == ["a", "b"]
+    assert daemon.call("trigger.disable", trigger=second)["enabled"] is False
+    assert daemon.call("trigger.remove", trigger=first)["id"] == first
+    assert [trigger["id"] for trigger in daemon.call("trigger.list", session=session)] == [second]
+    daemon.call("session.close", session=session)
+
+
 EXPORTED = [
     {"action": "MuteCoprocessTrigger", "regex": r"\*\*B00000000000000", "parameter": "receive", "partial": True},
     {"action": "BellTrigger", "regex": "(?=look)", "parameter": ""},

@@ -30,7 +30,7 @@ async def add(call: Call, params: objects.TriggerAdd) -> objects.Trigger:
     spec = trigger_spec.made(_fields(params))
     session, profile = _place(call, params)
     if session is not None:
-        return session.triggers.add(spec, params.position)
+        return _that_runs(session).triggers.add(spec, params.position)
     (definition,) = await call.daemon.profiles.add(profile, [spec], params.position)
     return _of_profile_by_id(call, profile, definition.id)
 
@@ -77,12 +77,14 @@ async def test(call: Call, params: objects.TriggerTest) -> objects.TriggerTestRe
 
 async def import_(call: Call, params: objects.TriggerImport) -> objects.TriggerImported:
     session, profile = _place(call, params)
+    if session is not None:
+        _that_runs(session)
     # In a thread: ten thousand regexes are not compiled between two echoes. They are held until the triggers hold them.
     held: set[regex.Pattern] = set()
     accepted, rejected = await asyncio.to_thread(_read, params.document, held)
     specs = [spec for _, spec, _ in accepted]
     if session is not None:
-        added = _add_all(session, specs)
+        added = _add_all(_that_runs(session), specs)
     else:
         definitions: Sequence[Definition] = await call.daemon.profiles.add(profile, specs) if specs else []
         ids = {definition.id for definition in definitions}
@@ -112,6 +114,14 @@ def _place(call: Call, params: Any) -> tuple[Session | None, str]:
         raise CoprocdError("invalid_params", "a trigger belongs to a `session` or to a `profile`; give one of them")
     session = sessions.found(call, params.session) if params.session is not None else None
     return session, params.profile or DEFAULT
+
+
+def _that_runs(session: Session) -> Session:
+    """The session; `session_exited` where nothing would fire any more."""
+    if not session.running:
+        message = f"{session.exited_error().message}, and no trigger of it fires any more: give a session that runs, or a profile"
+        raise CoprocdError("session_exited", message, session=session.id)
+    return session
 
 
 def _found(call: Call, ref: str) -> objects.Trigger:
@@ -223,7 +233,7 @@ async def _update(call: Call, trigger: objects.Trigger, given: dict[str, Any], p
     """Changes what is `given` of a trigger; the result as a whole must be valid."""
     spec = trigger_spec.made(_fields(trigger) | given)
     if trigger.session is not None:
-        return sessions.found(call, trigger.session).triggers.update(trigger.id, spec, position)
+        return _that_runs(sessions.found(call, trigger.session)).triggers.update(trigger.id, spec, position)
     profile, definition = await call.daemon.profiles.update(trigger.id, {name: getattr(spec, name) for name in given}, position)
     return _of_profile_by_id(call, profile, definition.id)
 

@@ -37,7 +37,9 @@ def matches(
 
 def _described(match: Match, action: Action | None, parameter: Any) -> TriggerMatch:
     groups = [None if group is None else group.decode(errors="replace") for group in match.groups]
-    return TriggerMatch(start=match.start, end=match.end, groups=groups, expanded=_expanded(action, parameter, match.groups))
+    refused = substitution.refusal(parameter, match.groups) if action in substitution.RUNS else None
+    expanded = _expanded(action, parameter, match.groups)
+    return TriggerMatch(start=match.start, end=match.end, groups=groups, expanded=expanded, refused=refused)
 
 
 def _expanded(action: Action | None, parameter: Any, groups: substitution.Groups) -> Any:

@@ -286,6 +286,7 @@ class TriggerMatch(Struct, kw_only=True):
     end: int
     groups: list[str | None]
     expanded: str | list[str] | dict[str, Any] | None
+    refused: str | None
 
 
 class TriggerTestResult(Struct):

@@ -134,6 +134,7 @@ MEANINGS: dict[str, str] = {
     "TriggerMatch.end": "Where it ends.",
     "groups": "The whole match, then what each group matched, or null.",
     "expanded": "The parameter with that put in.",
+    "TriggerMatch.refused": "Why its command would be refused and not run, as `trigger.failed` would tell; else null.",
     "added": "The triggers that were added.",
     "disabled": "Those of them that are off, and why.",
     "rejected": "Those that were not added, and why.",

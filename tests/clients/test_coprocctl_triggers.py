@@ -131,6 +131,10 @@ def test_a_regex_is_tried_on_a_text_and_on_standard_input(daemon: Command) -> No
     assert row.split(maxsplit=5) == ["0", "7", "main:12", "main", "12", "vim +12 main"]
     assert daemon.json("trigger", "test", "b+", stdin=b"a\xff\nabb\n")["matches"][0]["groups"] == ["bb"]
     assert daemon("trigger", "test", "nowhere", "--text", "x").returncode == 1
+    words = ("trigger", "test", "host (.+)", "--text", "host -v\nhost a\nhost -x", "--parameter", r"ssh \1")
+    assert len(daemon.text(*words).splitlines()) == 4
+    *rows, refused = daemon.text(*words, "--action", "run_command").splitlines()
+    assert len(rows) == 4 and refused.startswith(r"refused at 0, 15: what \1 captured begins with `-`")
 
 
 def test_triggers_of_iterm2_are_imported_with_a_report(daemon: Command) -> None:

@@ -213,8 +213,19 @@ def test_a_trigger_is_tried_on_a_text_and_nothing_is_run(daemon: Live) -> None:
     assert second["groups"][0] == "f.c:3"
     assert daemon.call("trigger.test", regex="nowhere", text=text) == {"matches": []}
     (match,) = daemon.call("trigger.test", regex="(a+)", text="aa", parameter=["echo", r"x\1"], action="run_command")["matches"]
-    assert match["expanded"] == ["echo", "xaa"]
+    assert (match["expanded"], match["refused"]) == (["echo", "xaa"], None)
     refused(daemon, "invalid_regex", "trigger.test", regex="(", text="")
+
+
+@pytest.mark.parametrize("parameter", [r"ssh \1", ["ssh", r"\1"]])
+def test_a_command_that_would_be_refused_when_it_is_to_run_is_told_apart(daemon: Live, parameter: Any) -> None:
+    given = {"regex": "host (.+)", "text": "host here\nhost -v\n", "parameter": parameter}
+    here, option = daemon.call("trigger.test", **given, action="run_command")["matches"]
+    assert here["refused"] is None
+    assert option["refused"].endswith(r"ssh would read it as an option: write -- before \1")
+    if isinstance(parameter, str):  # for any other action it is text
+        assert [match["refused"] for match in daemon.call("trigger.test", **given)["matches"]] == [None, None]
+        assert [match["refused"] for match in daemon.call("trigger.test", **given, action="notify")["matches"]] == [None, None]
 
 
 def test_marks_variables_and_injected_bytes(daemon: Live) -> None:

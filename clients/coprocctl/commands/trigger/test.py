@@ -13,6 +13,7 @@ from coprocctl.triggers import ACTIONS, parameter
 
 EPILOG = """\
 Nothing is run. Without --text the text is standard input. START and END are bytes in it. Exits with 1 where nothing matches.
+Below the table stands what would not be run even so, since a capture would be taken for an option.
 
 examples:
   coprocctl trigger test '(\\w+\\.c):(\\d+)' --text 'main.c:12: error' --parameter 'vim +\\2 \\1'
@@ -50,6 +51,12 @@ def run(args: argparse.Namespace) -> int:
             for match in matches
         ]
         print_table(headings, rows)
+        refused: dict[str, list[str]] = {}
+        for match in matches:
+            if match.get("refused") is not None:
+                refused.setdefault(match["refused"], []).append(str(match["start"]))
+        for why, starts in refused.items():
+            print(f"refused at {', '.join(starts)}: {escaped(why)}")
     else:
         note("no match")
     return 0 if matches else EXIT_FAILED

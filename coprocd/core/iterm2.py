@@ -15,7 +15,7 @@ from typing import Any, cast, get_args
 
 from msgspec import ValidationError, convert
 
-from coprocd.core import substitution
+from coprocd.core import colour, substitution
 from coprocd.core.parameter import pieces
 from coprocd.protocol.errors import CoprocdError
 from coprocd.protocol.objects import Action, TriggerEvent, TriggerSpec
@@ -69,8 +69,23 @@ _FIRST_EVENT = 100
 _EVENTS: tuple[TriggerEvent, ...] = get_args(TriggerEvent)  # in the order of iTerm2's numbers
 _PAGES = (1, 2)  # match types of its browser
 _FLAGS = ("partial", "disabled")
-_NUMBERED = frozenset(("bell", "mark", "highlight"))  # their parameter is a number of iTerm2's, here its digits
+_NUMBERED = frozenset(("bell", "mark"))  # their parameter is a number of iTerm2's, here its digits
 _BUFFERING = ("start", "stop")
+# What a highlight's number means: pairs of colours from 0, colours of the text from 1000, and of its background from 2000.
+_COLOURS = {
+    **{"black": "#000000", "dark grey": "#555555", "light grey": "#aaaaaa", "white": "#ffffff", "grey": "#808080", "red": "#ff0000"},
+    **{"green": "#00ff00", "blue": "#0000ff", "cyan": "#00ffff", "yellow": "#ffff00", "magenta": "#ff00ff", "orange": "#ff8000"},
+    **{"purple": "#800080", "brown": "#996633"},
+}
+_PAIRS = (
+    *(("yellow", "black"), ("black", "yellow"), ("white", "red"), ("red", "white")),
+    *(("black", "orange"), ("orange", "black"), ("black", "purple"), ("purple", "black")),
+)
+_HIGHLIGHTS: dict[float, str] = {
+    **{number: f"{{{_COLOURS[text]},{_COLOURS[background]}}}" for number, (text, background) in enumerate(_PAIRS)},
+    **{number: f"{{{text},}}" for number, text in enumerate(_COLOURS.values(), 1000)},
+    **{number: f"{{,{background}}}" for number, background in enumerate(_COLOURS.values(), 2000)},
+}
 _INTERACTIVE, _INTERPOLATED = "Enable Triggers in Interactive Apps", "Triggers Use Interpolated Strings"
 
 
@@ -248,6 +263,10 @@ def _parameter(action: Action, trigger: dict[str, Any]) -> str | dict[str, Any] 
     if isinstance(given, (bool, int, float)):
         if action == "buffer_input":
             return _BUFFERING[given == 1]
+        if action == "highlight":
+            if given not in _HIGHLIGHTS:
+                raise _Rejected(f"no colours are known by the number {given}")
+            return _HIGHLIGHTS[given]
         digits = str(int(given)) if given == given // 1 else str(given)
         return f"bounce {digits}" if trigger["action"] == _BOUNCE else digits
     if trigger["action"] == _BOUNCE:
@@ -304,6 +323,8 @@ def _class_and_parameter(spec: TriggerSpec) -> tuple[str, Any]:
     if spec.action == "set_variable" and given is not None:
         variable, value = substitution.name_and_value(given)
         return name, f"{variable}\x01{value}"
+    if spec.action in colour.ACTIONS and given:
+        return name, colour.as_codes(given) if spec.action == "sgr" else colour.as_pair(given)
     if isinstance(given, str):
         if spec.action == "buffer_input" and given in _BUFFERING:
             return name, _BUFFERING.index(given)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from coprocd.core import shell_programs, shell_words
+from coprocd.core import colour, shell_programs, shell_words
 from coprocd.core.parameter import characters, has_captures, pieces, refuse
 from coprocd.core.shell_words import VARIABLE, SimpleCommand, Word
 from coprocd.protocol.errors import CoprocdError
@@ -155,6 +155,8 @@ def check(action: Action, parameter: Parameter) -> None:
         raise CoprocdError("invalid_params", "the parameter of buffer_input is `start` or `stop`", action=action)
     if action == "set_variable":
         name_and_value(parameter)
+    elif action in colour.ACTIONS and parameter:
+        colour.check(action, parameter)  # type: ignore[arg-type]
     elif action in RUNS:
         check_command(parameter)  # type: ignore[arg-type]
 

@@ -31,6 +31,11 @@ TABLE = {
     "iTermBufferInputTrigger": "buffer_input", "PasswordTrigger": "password",
 }  # fmt: skip
 
+PARAMETERS: dict[str, Any] = {
+    "set_variable": "name\x01value", "buffer_input": 0, "sgr": "1;38:2:1:255:0:9", "highlight": "{#ff0000,}",
+    "highlight_line": "{p3#ffff0000ffff,#00ff00}",
+}  # fmt: skip
+
 
 def no_look_around(regex: str) -> None:
     if "(?=" in regex:
@@ -110,7 +115,7 @@ def test_a_broken_document_says_where(document: Any, place: str) -> None:
 def test_every_class_of_the_table_is_read_and_written() -> None:
     assert set(TABLE.values()) == set(get_args(Action))
     for name, action in TABLE.items():
-        trigger = {**ZMODEM, "action": name, "parameter": {"set_variable": "name\x01value", "buffer_input": 0}.get(action, "text")}
+        trigger = {**ZMODEM, "action": name, "parameter": PARAMETERS.get(action, "text")}
         spec, _ = only(trigger)
         assert spec.action == action
         assert iterm2.write([spec]) == [trigger]
@@ -137,7 +142,6 @@ def test_booleans_may_be_numbers_and_what_is_missing_has_its_default() -> None:
         ("iTermBufferInputTrigger", 0, "start"),
         ("iTermBufferInputTrigger", 1, "stop"),
         ("MarkTrigger", 1, "1"),
-        ("HighlightTrigger", 7, "7"),
         ("BounceTrigger", 1, "bounce 1"),
         ("BounceTrigger", None, "bounce"),
     ],
@@ -149,6 +153,37 @@ def test_parameters_that_are_numbers_are_kept(name: str, number: int | None, our
     spec, _ = only(trigger)
     assert spec.parameter == ours
     assert iterm2.write([spec]) == [trigger]
+
+
+@pytest.mark.parametrize(
+    ("number", "colours"),
+    [(0, "{#ffff00,#000000}"), (7.0, "{#800080,#000000}"), (1000, "{#000000,}"), (1013, "{#996633,}"), (2005, "{,#ff0000}")],
+)
+def test_the_numbers_of_highlights_become_their_colours(number: float, colours: str) -> None:
+    trigger = {**ZMODEM, "action": "HighlightTrigger", "parameter": number}
+    spec, _ = only(trigger)
+    assert spec.parameter == colours
+    assert iterm2.write([spec]) == [{**trigger, "parameter": colours}]
+
+
+@pytest.mark.parametrize(
+    ("action", "ours", "theirs"),
+    [
+        ("highlight", "red", "{#cd0000,}"),
+        ("highlight", "{bright_white,16}", "{#ffffff,#000000}"),
+        ("highlight_line", {"background": "208"}, "{,#ff8700}"),
+        ("highlight", "255", "{#eeeeee,}"),
+        ("highlight", "", ""),
+        ("sgr", "31", "31"),
+        ("sgr", "#ff8000", "38:2:1:255:128:0"),
+        ("sgr", {"foreground": "blue", "background": "p3#ffff00008000"}, "38:2:1:0:0:238;48:2:1:255:0:128"),
+    ],
+)
+def test_colours_are_written_as_iterm2_has_them(action: Action, ours: Any, theirs: str) -> None:
+    substitution.check(action, ours)
+    (written,) = iterm2.write([TriggerSpec(action=action, regex="x", parameter=ours)])
+    assert written["parameter"] == theirs
+    assert only(written)[0].parameter == theirs
 
 
 def test_a_name_that_cannot_be_ours_is_changed_and_the_trigger_kept() -> None:
@@ -193,6 +228,9 @@ def test_a_profile_says_whether_triggers_work_in_interactive_apps() -> None:
         ({"eventParams": [1]}, "eventParams should be an object, and is a list"),
         ({"parameter": [1]}, "parameter should be text, and is a list"),
         ({"parameter": {"a": 1}}, "is text, not an object"),
+        ({"action": "HighlightTrigger", "parameter": 8}, "no colours are known by the number 8"),
+        ({"action": "HighlightTrigger", "parameter": "{#ff,}"}, "a colour is `#rrggbb`"),
+        ({"action": "iTermSGRTrigger", "parameter": "bold"}, "give codes such as `1;31`"),
         ({"parameter": ""}, "needs a parameter"),
         ({"parameter": r"\1"}, "would be the program itself"),
         ({"parameter": "x" * 70_000}, "does not fit"),
@@ -225,9 +263,7 @@ def test_the_coprocesses_that_people_run_are_read_as_they_are() -> None:
 SOME_TEXT = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\x00\x01"), min_size=1, max_size=20)
 TRIGGERS = st.fixed_dictionaries(
     {
-        "action": st.sampled_from(
-            [name for name, action in TABLE.items() if action not in (*substitution.RUNS, "set_variable", "buffer_input")]
-        ),
+        "action": st.sampled_from([name for name, action in TABLE.items() if action not in (*substitution.RUNS, *PARAMETERS)]),
         "regex": SOME_TEXT.filter(lambda text: "(?=" not in text),
         "partial": st.booleans(),
         "disabled": st.booleans(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from coprocd.core import substitution
 from coprocd.core.parameter import pieces
 from coprocd.protocol.errors import CoprocdError
+from coprocd.protocol.objects import Action
 
 CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 CAPTURED = st.text(st.characters(exclude_categories=("Cs",)) | st.sampled_from("\\1\x1a'\"$`\u202e\x9b"), max_size=20).map(str.encode)
@@ -319,3 +321,38 @@ def test_a_parameter_fits_its_action() -> None:
 @pytest.mark.parametrize("parameter", [r"printf '\xff'", ["printf", r"\xff"], r"cat '\xe2\x82\xac'"])
 def test_a_command_with_bytes_that_no_record_could_hold_is_refused(parameter: str | list[str]) -> None:
     assert "write the character itself" in refused(parameter)
+
+
+# -- colours --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("action", "parameter"),
+    [
+        ("highlight", None), ("highlight", "#A0b1c2"), ("highlight", "bright_cyan"), ("highlight_line", "0"), ("highlight_line", "255"),
+        ("highlight", "{red,}"), ("highlight", "{,7}"), ("highlight_line", "{p3#00001111ffff,#000000}"), ("highlight", {"foreground": "red"}),
+        ("sgr", "0"), ("sgr", "1;31;4:3"), ("sgr", "38:2::1:2:255"), ("sgr", r"3\1"), ("sgr", "green"), ("sgr", {"background": "#112233"}),
+    ],
+)  # fmt: skip
+def test_colours_have_several_forms(action: Action, parameter: Any) -> None:
+    substitution.check(action, parameter)
+
+
+@pytest.mark.parametrize("action", ["highlight", "highlight_line", "sgr"])
+@pytest.mark.parametrize(
+    "parameter",
+    [
+        "reddish", "#12345", "#1234567", "256", "-1", "{red}", "{red,blue,green}", "{,}", "{red, }", r"x\1", "1;300", "RED", " red", "red\n",
+        {"colour": "red"}, {"foreground": 1}, {"foreground": "reddish"}, {"foreground": None},
+    ],
+)  # fmt: skip
+def test_what_is_no_colour_is_refused_with_what_to_write(action: Action, parameter: Any) -> None:
+    with pytest.raises(CoprocdError, match="or one of black, red, green, yellow, blue, magenta, cyan, white, each also with") as refused:
+        substitution.check(action, parameter)
+    assert refused.value.code == "invalid_params" and ("codes such as" in refused.value.message) == (action == "sgr")
+
+
+def test_a_capture_is_no_colour_but_may_be_a_code() -> None:
+    substitution.check("sgr", r"\1")
+    with pytest.raises(CoprocdError, match="a colour is"):
+        substitution.check("highlight", r"\1")

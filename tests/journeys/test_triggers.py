@@ -90,10 +90,12 @@ def test_sent_text_has_no_control_character_that_was_captured(daemon: Live) -> N
         ("prompt", None, "prompt", {"text": None}),
         ("capture", r"vim \1", "capture", {"text": "error x", "name": "vim x"}),
         ("highlight", "#ff0000", "highlight", {"text": "#ff0000"}),
+        ("highlight", "", "highlight", {"text": None}),
+        ("sgr", {"foreground": "red"}, "sgr", {"text": '{"foreground":"red"}'}),
         ("hyperlink", r"https://example.org/\1", "hyperlink", {"text": "https://example.org/x"}),
     ],
 )
-def test_what_marks_a_place(daemon: Live, action: str, parameter: str | None, kind: str, said: dict[str, Any]) -> None:
+def test_what_marks_a_place(daemon: Live, action: str, parameter: Any, kind: str, said: dict[str, Any]) -> None:
     session = reader(daemon, {"regex": "error (.*)", "action": action, "parameter": parameter})
     prints(daemon, session, "error x")
     daemon.client.event("trigger.fired", session=session)

@@ -178,7 +178,7 @@ async def test_a_profile_that_is_full_takes_no_more(scene: Scene) -> None:
 async def test_what_no_toml_can_hold_is_refused(scene: Scene) -> None:
     await scene.profiles.load()
     with pytest.raises(CoprocdError, match="cannot hold None"):
-        await scene.profiles.add("x", [made({"regex": "a", "action": "highlight", "parameter": {"a": None}})])
+        await scene.profiles.add("x", [made({"regex": "a", "action": "annotate", "parameter": {"a": None}})])
     assert not scene.path.exists() and scene.profiles.names() == ["default"]
 
 

@@ -260,6 +260,8 @@ def _flag(table: dict[str, Any], key: str, default: bool = False) -> bool:
 
 def _parameter(action: Action, trigger: dict[str, Any]) -> str | dict[str, Any] | None:
     given = trigger.get("parameter")
+    if action in substitution.BARE:
+        return _bare(action, trigger["action"] == _BOUNCE, given)
     if isinstance(given, (bool, int, float)):
         if action == "buffer_input":
             return _BUFFERING[given == 1]
@@ -267,10 +269,7 @@ def _parameter(action: Action, trigger: dict[str, Any]) -> str | dict[str, Any] 
             if given not in _HIGHLIGHTS:
                 raise _Rejected(f"no colours are known by the number {given}")
             return _HIGHLIGHTS[given]
-        digits = str(int(given)) if given == given // 1 else str(given)
-        return f"bounce {digits}" if trigger["action"] == _BOUNCE else digits
-    if trigger["action"] == _BOUNCE:
-        return "bounce"
+        return str(int(given)) if given == given // 1 else str(given)
     if action == "buffer_input" and not given:
         return _BUFFERING[0]
     if action == "set_variable" and isinstance(given, str) and "\x01" in given:
@@ -279,6 +278,15 @@ def _parameter(action: Action, trigger: dict[str, Any]) -> str | dict[str, Any] 
     if given is None or isinstance(given, (str, dict)):
         return given
     raise _Rejected(f"its parameter should be text, and is {_kind(given)}")
+
+
+def _bare(action: Action, bounces: bool, given: Any) -> str | None:
+    """The number that iTerm2 keeps of an action without a parameter; anything else is dropped."""
+    counted = isinstance(given, (bool, int, float)) and given >= 0 and given == given // 1
+    number = str(int(given)) if counted and action in _NUMBERED else ""
+    if bounces:
+        return f"bounce {number}".rstrip()
+    return number or ("" if given == "" else None)
 
 
 def _name(name: str) -> str | None:

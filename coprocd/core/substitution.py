@@ -26,6 +26,9 @@ VALUE_MOST_BYTES = 32 << 10
 RUNS = frozenset(("run_coprocess", "run_silent_coprocess", "run_command"))
 """Actions whose parameter is a command, or an argv list."""
 
+BARE = {"stop": "", "prompt": "", "mark": "[0-9]*", "bell": "[0-9]*|bounce( [0-9]+)?"}
+"""Actions that take no parameter, each with what it may have all the same: a number of iTerm2's, kept for the export."""
+
 _NEEDED = RUNS | {"send_text", "inject", "set_title", "set_variable", "set_directory", "set_host", "hyperlink", "call"}
 _TABLES = frozenset(("set_variable", "highlight", "highlight_line", "sgr", "hyperlink", "named_mark", "annotate", "call"))
 # C0, DEL and C1; and the bidirectional controls, which make text look like another.
@@ -145,6 +148,8 @@ def check(action: Action, parameter: Parameter) -> None:
     """Raise `invalid_params` where the parameter does not fit its action, or a capture in it would be more than data."""
     if action in _NEEDED and not parameter:
         raise CoprocdError("invalid_params", f"the action {action} needs a parameter", action=action)
+    if action in BARE and parameter and not (isinstance(parameter, str) and re.fullmatch(BARE[action], parameter)):
+        raise CoprocdError("invalid_params", f"the action {action} takes no parameter: leave it out", action=action)
     if isinstance(parameter, list) and action not in RUNS:
         raise CoprocdError(
             "invalid_params", f"the parameter of {action} is text: only {', '.join(sorted(RUNS))} take a list", action=action

@@ -237,8 +237,8 @@ class Actions:
 
     def _mark(self, definition: Definition, fire: Fire) -> None:
         spec = definition.spec
-        empty = not spec.parameter and spec.action in _DRAWN
-        text = self._text(definition, fire) if isinstance(spec.parameter, str) and not empty else None
+        bare = spec.action in substitution.BARE or (spec.action in _DRAWN and not spec.parameter)
+        text = self._text(definition, fire) if isinstance(spec.parameter, str) and not bare else None
         said: dict[str, Any] = {"name": text} if spec.action == "named_mark" else {"text": text}
         if spec.action == "capture":  # the line, and what is run when somebody jumps to it
             said = {"text": shown(fire.line), "name": text or None}

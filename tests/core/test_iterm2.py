@@ -33,7 +33,7 @@ TABLE = {
 
 PARAMETERS: dict[str, Any] = {
     "set_variable": "name\x01value", "buffer_input": 0, "sgr": "1;38:2:1:255:0:9", "highlight": "{#ff0000,}",
-    "highlight_line": "{p3#ffff0000ffff,#00ff00}",
+    "highlight_line": "{p3#ffff0000ffff,#00ff00}", "stop": "", "prompt": "", "mark": 1, "bell": 0,
 }  # fmt: skip
 
 
@@ -153,6 +153,13 @@ def test_parameters_that_are_numbers_are_kept(name: str, number: int | None, our
     spec, _ = only(trigger)
     assert spec.parameter == ours
     assert iterm2.write([spec]) == [trigger]
+
+
+@pytest.mark.parametrize("action", ["StopTrigger", "iTermShellPromptTrigger", "MarkTrigger", "BellTrigger", "BounceTrigger"])
+@pytest.mark.parametrize("parameter", ["text", "3 times", {"a": 1}, -1, 1.5, float("nan"), float("inf")])
+def test_a_parameter_that_an_action_does_not_take_is_dropped(action: str, parameter: Any) -> None:
+    spec, why = only({**ZMODEM, "action": action, "parameter": parameter})
+    assert (spec.parameter, why) == ("bounce" if action == "BounceTrigger" else None, None)
 
 
 @pytest.mark.parametrize(

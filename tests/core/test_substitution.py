@@ -323,6 +323,16 @@ def test_a_command_with_bytes_that_no_record_could_hold_is_refused(parameter: st
     assert "write the character itself" in refused(parameter)
 
 
+@pytest.mark.parametrize("action", ["stop", "prompt", "mark", "bell"])
+def test_an_action_that_takes_no_parameter_refuses_one(action: Action) -> None:
+    substitution.check(action, None)
+    substitution.check(action, "")
+    given: list[Any] = ["loud", r"\1", "-1", "bounce x", ["1"], {"a": "b"}]
+    for parameter in given:
+        with pytest.raises(CoprocdError, match=f"the action {action} takes no parameter: leave it out"):
+            substitution.check(action, parameter)
+
+
 # -- colours --------------------------------------------------------------------------------------------------------
 
 

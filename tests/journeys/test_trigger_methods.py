@@ -134,6 +134,8 @@ def test_a_broken_file_keeps_the_triggers_and_refuses_edits(daemon: Live) -> Non
         ({"regex": "(", "action": "bell"}, "invalid_regex", ""),
         ({"regex": "a", "action": "explode"}, "invalid_params", "there is no action 'explode'"),
         ({"regex": "a", "action": "run_command"}, "invalid_params", "parameter"),
+        ({"regex": "a", "action": "bell", "parameter": "loud"}, "invalid_params", "the action bell takes no parameter: leave it out"),
+        ({"regex": "a", "action": "highlight", "parameter": "loud"}, "invalid_params", "a colour is `#rrggbb`"),
         ({"regex": "a", "action": "bell", "session": "s", "profile": "p"}, "invalid_params", "give one of them"),
         ({"regex": "a", "action": "bell", "session": "nobody"}, "session_not_found", ""),
         ({"regex": "a", "action": "bell", "profile": "a/b"}, "invalid_params", "it may be: 1 to 100 letters"),

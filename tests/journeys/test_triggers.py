@@ -85,6 +85,7 @@ def test_sent_text_has_no_control_character_that_was_captured(daemon: Live) -> N
     ("action", "parameter", "kind", "said"),
     [
         ("mark", None, "mark", {"text": None, "name": None}),
+        ("mark", "1", "mark", {"text": None, "name": None}),
         ("named_mark", r"at \1", "named_mark", {"name": "at x"}),
         ("annotate", r"see \1", "annotation", {"text": "see x"}),
         ("prompt", None, "prompt", {"text": None}),
@@ -122,7 +123,9 @@ def test_what_is_kept_of_the_session(daemon: Live) -> None:
 
 def test_what_others_act_on_is_an_event(daemon: Live) -> None:
     actions = {"notify": "notification", "alert": "notification", "bell": "bell", "call": "call", "password": "password"}
-    session = reader(daemon, *({"regex": "it is (.*)", "action": action, "parameter": r"p \1"} for action in actions))
+    session = reader(
+        daemon, *({"regex": "it is (.*)", "action": action, "parameter": r"p \1" if action != "bell" else None} for action in actions)
+    )
     prints(daemon, session, "it is done")
     told = [daemon.client.event(type, session=session) for type in actions.values()]
     assert [(event.get("text"), event.get("alert")) for event in told[:2]] == [("p done", False), ("p done", True)]

@@ -356,7 +356,7 @@ class Trigger(Journey):
     def prepare(self) -> None:
         run = f"echo run >> {self.place}/ran; tee {self.place}/copy >/dev/null; true"  # the shell keeps stdout open, else it would be ended
         triggers = [
-            {"regex": "^go$", "action": "mark", "parameter": "here"},
+            {"regex": "^go$", "action": "annotate", "parameter": "here"},
             {"regex": "^go$", "action": "send_text", "parameter": "typed"},
             {"regex": "^go$", "action": "run_silent_coprocess", "parameter": run},
         ]

@@ -192,7 +192,7 @@ class Triggered(Part):
         whole = r"^line (\d+) \.\.\. end$"
         append = ["/bin/sh", "-c", 'echo "$1" >> "$0"', str(self.place / "run"), r"\1"]
         triggers = [
-            {"name": "mark", "regex": whole, "action": "mark", "parameter": r"\1"},
+            {"name": "mark", "regex": whole, "action": "capture", "parameter": r"\1"},
             {"name": "type", "regex": whole, "action": "send_text", "parameter": r"[\1]"},
             {"name": "instant", "regex": r"^line (\d+) ", "action": "send_text", "parameter": r"<\1>", "instant": True},
             {"name": "once", "regex": r"^line (\d*7) ", "action": "send_text", "parameter": r"{\1}", "once": True},
@@ -213,8 +213,8 @@ class Triggered(Part):
     def _look_at_marks(self) -> None:
         """Those that are kept now: of each line one, in order, and where it was before."""
         marks = self.client.call("session.marks", session=self.session)
-        found = {int(mark["text"]): (mark["offset"], mark["end"]) for mark in marks if mark["kind"] == "mark"}
-        numbers = [int(mark["text"]) for mark in marks if mark["kind"] == "mark"]
+        found = {int(mark["name"]): (mark["offset"], mark["end"]) for mark in marks if mark["kind"] == "capture"}
+        numbers = [int(mark["name"]) for mark in marks if mark["kind"] == "capture"]
         assert numbers == list(range(min(numbers, default=0), max(numbers, default=-1) + 1)), f"marks of the lines {numbers}"
         assert min(numbers, default=0) <= len(self._marked), "marks have gone that were not looked at"
         assert all(self._marked.get(number, place) == place for number, place in found.items())

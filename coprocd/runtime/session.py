@@ -34,6 +34,7 @@ from coprocd.runtime.pump import Pump
 from coprocd.runtime.ring_file import RingFile
 from coprocd.runtime.session_state import SessionState
 from coprocd.runtime.tasks import Tasks
+from coprocd.runtime.trigger_list import TriggerList
 from coprocd.runtime.triggers import Triggers
 from coprocd.runtime.typing import Typing
 
@@ -65,6 +66,7 @@ class Session:
         self.marks = Marks(self)
         self.injections = Injections(self)
         self.display = Display(self)
+        self.trigger_list = TriggerList(self)
         self.triggers = Triggers(self)
         self.master = -1
         self.closing = False

@@ -132,7 +132,7 @@ class Sessions:
         session = Session(self.context, SessionState.create(record, self.context.settings.input_queue_bytes))
         self._sessions[session.id] = session
         try:
-            session.triggers.set_profile(self.context.profiles.of(params.profile))
+            session.trigger_list.set_profile(self.context.profiles.of(params.profile))
             await session.start(resolved)
             # In the same turn in which the pump was connected: its cursor stands before the first byte.
             self.context.events.append("session.created", session.id, name=record.name, argv=argv, pid=record.pid)
@@ -217,7 +217,7 @@ class Sessions:
             session.resume(by_key.get(session.key, none))
             for coprocess in session.coprocesses:
                 coprocess.resume(by_key.get(coprocess.key, none))
-            session.triggers.set_profile(self.context.profiles.of(session.record.profile))
+            session.trigger_list.set_profile(self.context.profiles.of(session.record.profile))
             session.resume_triggers()
             if not session.job_lives:
                 self._tasks.start(self._after_exit(session))
@@ -243,7 +243,7 @@ class Sessions:
         """The triggers of these profiles are others now."""
         for session in self:
             if session.record.profile in names:
-                session.triggers.set_profile(self.context.profiles.of(session.record.profile))
+                session.trigger_list.set_profile(self.context.profiles.of(session.record.profile))
 
     def on_exited(self, key: str, job: dict[str, Any]) -> None:
         """The keeper has seen a job end."""

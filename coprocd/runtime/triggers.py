@@ -1,29 +1,23 @@
-"""The triggers of one session: what it prints is matched, in the turn in which it comes, and what matches fires.
+"""A session's triggers at work: what it prints is matched, in the turn in which it comes, and what matches fires.
 
-The session's own triggers come first, then its profile's. Matching is `core.trigger_matcher`'s, on offsets; whether a match fires is
+Which triggers there are is `TriggerList`'s. Matching is `core.trigger_matcher`'s, on offsets; whether a match fires is
 decided here (once, cooldown, so many a second); what it does is `Actions`'. All that a turn leads to is stored with the place up to which
 the output was matched, and only then carried out, so an action runs at most once (`trigger_state` has the order of the stores). What is
 only told, or kept by us, waits a moment for more of its kind, and is stored together with it: a flood that matches fires thousands of times a second.
-
-A little over 400 lines: the list, what fires of it and when that is stored are one matter, and each must be read with the others.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 import time
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
-
-import msgspec
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from coprocd.core.definition import Definition
 from coprocd.core.lines import Position, Signal
 from coprocd.core.throttle import SharedThrottle
 from coprocd.core.trigger_matcher import Match, Matcher, Rule
-from coprocd.protocol import objects
 from coprocd.protocol.errors import CoprocdError
 from coprocd.runtime.actions import Actions, Effect, Fire
 from coprocd.runtime.event_triggers import EventTriggers
@@ -51,21 +45,13 @@ NOTE_AFTER_BYTES = 64 << 10
 """In a flood the place where matching stands is stored so seldom. What is matched again then, by the next daemon, fired nothing."""
 
 
-class _Source(NamedTuple):
-    """A trigger as it applies here."""
-
-    definition: Definition
-    profile: str | None
-
-
 class Triggers:
-    """Called by the `Pump` for output, by the API for changes, by `EventTriggers` for events."""
+    """Called by the `Pump` for output, by `TriggerList` for changes, by `EventTriggers` for events."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
         self._state = session.state.triggers
-        self._profile: list[Definition] = []
-        self._by_id: dict[str, _Source] = {}
+        self._by_id: dict[str, Definition] = {}
         self._matcher: Matcher | None = None
         self._cursor = 0
         limits = session.context.settings
@@ -83,110 +69,15 @@ class Triggers:
         self._actions = Actions(session)
         self.events = EventTriggers(session, self)
 
-    # -- what there is ------------------------------------------------------------------------------------------------
-
-    def list(self) -> list[objects.Trigger]:
-        """All that apply, in the order in which they are tried, with what they have done here."""
-        return [*self.own(lambda _: True), *self.of_profile(lambda _: True)]
-
-    def own(self, which: Callable[[Definition], bool]) -> Sequence[objects.Trigger]:
-        """The session's own for which this holds."""
-        return [self._describe(d, None, position) for position, d in enumerate(self._session.record.triggers) if which(d)]
-
-    def of_profile(self, which: Callable[[Definition], bool]) -> Sequence[objects.Trigger]:
-        """Its profile's for which this holds."""
-        profile = self._session.record.profile
-        return [self._describe(d, profile, position) for position, d in enumerate(self._profile) if which(d)]
-
-    def _describe(self, definition: Definition, profile: str | None, position: int) -> objects.Trigger:
-        count = self._state.record.counts.get(definition.id)
-        fields = {name: getattr(definition.spec, name) for name in definition.spec.__struct_fields__}
-        done = (
-            {}
-            if count is None
-            else {name: getattr(count, name) for name in ("fired", "suppressed", "refused", "last_fired_at", "disabled_why")}
-        )
-        return objects.Trigger(
-            **fields, **done, id=definition.id, session=self._session.id if profile is None else None, profile=profile, position=position
-        )
-
-    def add(self, spec: objects.TriggerSpec, position: int | None = None) -> objects.Trigger:
-        """Adds one of the session's own, at `position` or last."""
-        definition = Definition("t" + secrets.token_hex(5), spec)
-        own = [*self._session.record.triggers]
-        own.insert(len(own) if position is None else position, definition)
-        self._set_own(own)
-        return self._found(definition.id)
-
-    def update(self, trigger: str, spec: objects.TriggerSpec, position: int | None = None) -> objects.Trigger:
-        """Gives the session's own trigger of this id another definition, and another position where one is given."""
-        own = [*self._session.record.triggers]
-        at = next(index for index, definition in enumerate(own) if definition.id == trigger)
-        del own[at]
-        own.insert(at if position is None else position, Definition(trigger, spec))
-        self._set_own(own)
-        self.rearm(trigger, used_up=False)
-        return self._found(trigger)
-
-    def remove(self, trigger: str) -> None:
-        """Takes the session's own trigger of this id away, with its counts."""
-        self._set_own([definition for definition in self._session.record.triggers if definition.id != trigger])
-        if self._state.record.counts.pop(trigger, None) is not None:
-            self.save_soon()
-
-    def set_enabled(self, trigger: str, enabled: bool) -> objects.Trigger:
-        """Switches the session's own trigger of this id; one that was used up (`once`) may fire again once it is enabled."""
-        found = next(definition for definition in self._session.record.triggers if definition.id == trigger)
-        self.update(trigger, msgspec.structs.replace(found.spec, enabled=enabled))
-        if enabled:
-            self.rearm(trigger)
-        return self._found(trigger)
-
-    def rearm(self, trigger: str, used_up: bool = True) -> None:
-        """One that was switched off here for what it cost is tried again, and with `used_up` one that had its turn (`once`) too."""
-        source, count = self._by_id.get(trigger), self._state.record.counts.get(trigger)
-        if source is None or count is None:
-            return
-        count.disabled_why = None
-        if used_up and source.definition.spec.once:
-            count.fired = 0
-        self.save_soon()
-        self.arrange()
-
-    def set_profile(self, definitions: Iterable[Definition]) -> None:
-        """The profile's triggers are these now. One that was changed, and switched off here for what it cost, is tried again."""
-        self._note_place()
-        before = {definition.id: definition for definition in self._profile}
-        self._profile = [*definitions]
-        for definition in self._profile:
-            count = self._state.record.counts.get(definition.id)
-            if count is not None and before.get(definition.id, definition) != definition:
-                count.disabled_why = None
-                self.save_soon()
-        self.arrange()
-
-    def _set_own(self, definitions: Sequence[Definition]) -> None:
-        self._note_place()
-        record, before = self._session.record, self._session.record.triggers
-        record.triggers = [*definitions]
-        try:
-            self._session.save()
-        except CoprocdError:
-            record.triggers = before
-            raise
-        self.arrange()
-
-    def _found(self, trigger: str) -> objects.Trigger:
-        return self.own(lambda definition: definition.id == trigger)[0]
+    # -- what is tried ------------------------------------------------------------------------------------------------
 
     def arrange(self) -> None:
         """What is matched follows from what there is."""
-        sources = [_Source(d, None) for d in self._session.record.triggers]
-        sources += [_Source(d, self._session.record.profile) for d in self._profile]
-        self._by_id = {source.definition.id: source for source in sources}
+        definitions = self._session.trigger_list.definitions()
+        self._by_id = {definition.id: definition for definition in definitions}
         self._throttle.forget_gone(self._by_id)
         self._state.forget_gone(self._by_id)
-        armed = [source.definition for source in sources if self._armed(source.definition)]
+        armed = [definition for definition in definitions if self._armed(definition)]
         rules = [self._rule(definition) for definition in armed if definition.spec.event is None]
         self.events.arrange(armed)
         if self._session.record.input_held and not any(definition.spec.action == "buffer_input" for definition in armed):
@@ -287,7 +178,7 @@ class Triggers:
         """What has come so far is not matched, again or at all: a trigger must not fire twice on one line."""
         if self._matcher is not None:
             self._go_to(self._session.log.end)
-            self._note_place()
+            self.note_place()
 
     def _go_to(self, offset: int) -> None:
         """What lies between is not matched."""
@@ -296,8 +187,8 @@ class Triggers:
         self._cursor = offset
 
     def _on_match(self, match: Match, shown_to: int) -> bool:
-        source = self._by_id.get(match.rule.id)
-        return source is not None and self._fire(source.definition, Fire.of(match), shown_to)
+        definition = self._by_id.get(match.rule.id)
+        return definition is not None and self._fire(definition, Fire.of(match), shown_to)
 
     def suppress(self, definition: Definition, times: int) -> None:
         """Counts what it did not fire for."""
@@ -378,10 +269,10 @@ class Triggers:
             else:
                 self.save_soon()
         elif shown_to is None or self._cursor - shown_to < FULL_BYTES or self._cursor - self._stored_to >= NOTE_AFTER_BYTES:
-            self._note_place()
+            self.note_place()
 
-    def _note_place(self) -> None:
-        """From here on other triggers may be tried, or none of what came so far."""
+    def note_place(self) -> None:
+        """Stores the place: from here on other triggers may be tried, or none of what came so far."""
         if self._matcher is None:
             return
         if self._dirty:

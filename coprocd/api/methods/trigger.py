@@ -1,6 +1,6 @@
 """`trigger.*`: regular expressions on what sessions print, and what is done then.
 
-A trigger is a session's own (`session.triggers` has it) or stands in a profile (`daemon.profiles` has it, in config.toml). All is
+A trigger is a session's own (`session.trigger_list` has it) or stands in a profile (`daemon.profiles` has it, in config.toml). All is
 valid before anything is changed.
 """
 
@@ -30,7 +30,7 @@ async def add(call: Call, params: objects.TriggerAdd) -> objects.Trigger:
     spec = trigger_spec.made(_fields(params))
     session, profile = _place(call, params)
     if session is not None:
-        return _that_runs(session).triggers.add(spec, params.position)
+        return _that_runs(session).trigger_list.add(spec, params.position)
     (definition,) = await call.daemon.profiles.add(profile, [spec], params.position)
     return _of_profile_by_id(call, profile, definition.id)
 
@@ -38,7 +38,7 @@ async def add(call: Call, params: objects.TriggerAdd) -> objects.Trigger:
 async def list(call: Call, params: objects.TriggerList) -> Sequence[objects.Trigger]:
     session, profile = _place(call, params)
     if session is not None:
-        return session.triggers.list()
+        return session.trigger_list.list()
     call.daemon.profiles.require(profile)
     return _of_profile(call, profile)
 
@@ -55,7 +55,7 @@ async def update(call: Call, params: objects.TriggerUpdate) -> objects.Trigger:
 async def remove(call: Call, params: objects.TriggerGet) -> objects.Trigger:
     trigger = _found(call, params.trigger)
     if trigger.session is not None:
-        sessions.found(call, trigger.session).triggers.remove(trigger.id)
+        sessions.found(call, trigger.session).trigger_list.remove(trigger.id)
     else:
         await call.daemon.profiles.remove(trigger.id)
     return trigger
@@ -129,7 +129,7 @@ def _found(call: Call, ref: str) -> objects.Trigger:
     named = [
         trigger
         for session in call.daemon.sessions
-        for trigger in session.triggers.own(lambda definition: ref in (definition.id, definition.spec.name))
+        for trigger in session.trigger_list.own(lambda definition: ref in (definition.id, definition.spec.name))
     ]
     named += [_of_profile_by_id(call, profile, definition.id) for profile, definition in call.daemon.profiles.find(ref)]
     chosen = [trigger for trigger in named if trigger.id == ref] or named
@@ -156,7 +156,7 @@ def _of_profile(call: Call, profile: str, id: str | None = None) -> Sequence[obj
     """The triggers of a profile, or the one with this `id`, with what they did in all sessions that have it."""
     there: dict[str, Any] = {}
     for session in _with_profile(call, profile):
-        for trigger in session.triggers.of_profile(lambda definition: id in (None, definition.id)):
+        for trigger in session.trigger_list.of_profile(lambda definition: id in (None, definition.id)):
             there.setdefault(trigger.id, []).append(trigger)
     return [
         _summed(profile, position, definition, there.get(definition.id, []))
@@ -220,12 +220,12 @@ def _read(
 async def _switch(call: Call, ref: str, enabled: bool) -> objects.Trigger:
     trigger = _found(call, ref)
     if trigger.session is not None:
-        return sessions.found(call, trigger.session).triggers.set_enabled(trigger.id, enabled)
+        return sessions.found(call, trigger.session).trigger_list.set_enabled(trigger.id, enabled)
     switched = await _update(call, trigger, {"enabled": enabled}, None)
     if not enabled or switched.profile is None:
         return switched
     for session in _with_profile(call, switched.profile):
-        session.triggers.rearm(switched.id)
+        session.trigger_list.rearm(switched.id)
     return _of_profile_by_id(call, switched.profile, switched.id)
 
 
@@ -233,7 +233,7 @@ async def _update(call: Call, trigger: objects.Trigger, given: dict[str, Any], p
     """Changes what is `given` of a trigger; the result as a whole must be valid."""
     spec = trigger_spec.made(_fields(trigger) | given)
     if trigger.session is not None:
-        return _that_runs(sessions.found(call, trigger.session)).triggers.update(trigger.id, spec, position)
+        return _that_runs(sessions.found(call, trigger.session)).trigger_list.update(trigger.id, spec, position)
     profile, definition = await call.daemon.profiles.update(trigger.id, {name: getattr(spec, name) for name in given}, position)
     return _of_profile_by_id(call, profile, definition.id)
 
@@ -243,13 +243,13 @@ def _add_all(session: Session, specs: Iterable[objects.TriggerSpec]) -> Sequence
     ids = []
     try:
         for spec in specs:
-            ids.append(session.triggers.add(spec, None).id)
+            ids.append(session.trigger_list.add(spec, None).id)
     except CoprocdError:
         for id in ids:
-            session.triggers.remove(id)
+            session.trigger_list.remove(id)
         raise
     added = frozenset(ids)
-    return session.triggers.own(lambda definition: definition.id in added)
+    return session.trigger_list.own(lambda definition: definition.id in added)
 
 
 def _fields(params: Any) -> dict[str, Any]:

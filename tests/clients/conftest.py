@@ -33,3 +33,20 @@ def peer(coprocctl: Command) -> Iterator[Callable[[Script], Peer]]:
     yield start
     for started in peers:
         started.close()
+
+
+@pytest.fixture
+def daemon(coprocctl: Command) -> Iterator[Command]:
+    """The command, with a daemon of its own, of which nothing is left afterwards."""
+    limits = coprocctl.root / "config" / "coprocd" / "config.toml"
+    limits.parent.mkdir(parents=True)
+    limits.write_text("[limits]\nstall_timeout_s = 0.5\nnot_reading_s = 0.5\n")
+    started = coprocctl("daemon", "start")
+    try:
+        assert started.returncode == 0, started.stderr.decode()
+        yield coprocctl
+    finally:
+        stopped = coprocctl("daemon", "stop", "--all")
+        log = (coprocctl.root / "state" / "coprocd" / "coprocd.log").read_text()
+    assert stopped.returncode == 0, stopped.stderr.decode() + log
+    assert "Traceback" not in log, log

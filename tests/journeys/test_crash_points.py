@@ -20,20 +20,18 @@ from support.crash_journeys import (
     EndCommand,
     Exit,
     Journey,
-    PassOver,
     Print,
     Recover,
-    RecoverTrigger,
     Rename,
     Resize,
     Restart,
     RunCommand,
     RunCoprocess,
     Stop,
-    Trigger,
     Type,
     TypeByCoprocess,
 )
+from support.crash_trigger_journeys import PassOver, RecoverTrigger, Trigger
 from support.faulty import await_remains, await_true, environment, give, remains
 from support.live import RAW_CAT, Live, live, lives
 

@@ -1,0 +1,245 @@
+"""Reads the rows of a terminal of libghostty-vt: its cells, as the library would draw them, become lines of pieces.
+
+The other half of the binding, beside `native`. A cell comes as one number, which is looked at once however often it occurs; most of
+a screen is the same few hundred.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from pyghostty._ffi import ffi, lib, union_fn
+
+from coprocd.screen.emulator import Color, EmulatorError
+from coprocd.screen.grid import PLAIN, Line, Piece, Style
+
+_MOST_ABOVE = 65535
+
+_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+
+
+def sized(ctype: str) -> Any:
+    """A new structure with its `size` filled in, and those of the structures within."""
+    made = ffi.new(f"{ctype}*")
+    _fill_sizes(made)
+    return made
+
+
+def _fill_sizes(pointer: Any) -> None:
+    ctype = ffi.typeof(pointer).item
+    for name, field in ctype.fields:
+        if name == "size":
+            pointer.size = ffi.sizeof(ctype)
+        elif field.type.kind == "struct":
+            _fill_sizes(ffi.addressof(pointer[0], name))
+
+
+def grid_ref(terminal: Any, x: int, y: int) -> Any:
+    """The library's reference to a cell; `y` counts from the oldest row of the scrollback on. Good until the terminal changes."""
+    find = union_fn("ghostty_terminal_grid_ref", "GhosttyResult(*)(GhosttyTerminal, GhosttyPointS, GhosttyGridRef*)")
+    point, ref = ffi.new("GhosttyPointS*"), sized("GhosttyGridRef")
+    point.tag, point.value.x, point.value.y = lib.GHOSTTY_POINT_TAG_SCREEN, x, y
+    if find(terminal, point[0], ref):
+        raise EmulatorError(f"the emulator has no cell {x},{y}")
+    return ref
+
+
+def style_of(style: Any) -> Style:
+    """The value of a GhosttyStyle."""
+    return Style(
+        fg=_color(style.fg_color),
+        bg=_color(style.bg_color),
+        bold=style.bold,
+        faint=style.faint,
+        italic=style.italic,
+        underline=style.underline,
+        underline_color=_color(style.underline_color),
+        blink=style.blink,
+        inverse=style.inverse,
+        invisible=style.invisible,
+        strikethrough=style.strikethrough,
+        overline=style.overline,
+    )
+
+
+class _Look(NamedTuple):
+    """What a cell's number says. `style` is the library's number of it, good within a row; `bg` is of cells without text.
+
+    `joined`: it has more characters than `text`. `head`: it was left empty, since a wide character did not fit.
+    """
+
+    text: str
+    width: int
+    style: int
+    bg: Color | None
+    linked: bool
+    protected: bool
+    joined: bool
+    head: bool
+
+
+class Drawn:
+    """The library's rendering of a terminal at one moment, with so many rows above the screen. A context: it holds memory."""
+
+    def __init__(self, terminal: Any, above: int = 0) -> None:
+        self._terminal = terminal
+        self._above = min(above, _MOST_ABOVE)
+        self._state = ffi.new("GhosttyRenderState*")
+        self._iterator = ffi.new("GhosttyRenderStateRowIterator*")
+        self._cells = ffi.new("GhosttyRenderStateRowCells*")
+        self._looks: dict[int, _Look] = {}
+        self._style_read = sized("GhosttyStyle")
+
+    def __enter__(self) -> Drawn:
+        _must(lib.ghostty_render_state_new(ffi.NULL, self._state))
+        _must(lib.ghostty_render_state_row_iterator_new(ffi.NULL, self._iterator))
+        _must(lib.ghostty_render_state_row_cells_new(ffi.NULL, self._cells))
+        overscan = ffi.new("GhosttyRenderStateOverscan*", {"above": self._above})
+        _must(lib.ghostty_render_state_set(self._state[0], lib.GHOSTTY_RENDER_STATE_OPTION_OVERSCAN, overscan))
+        _must(lib.ghostty_render_state_update(self._state[0], self._terminal))
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        lib.ghostty_render_state_row_cells_free(self._cells[0])
+        lib.ghostty_render_state_row_iterator_free(self._iterator[0])
+        lib.ghostty_render_state_free(self._state[0])
+
+    def cursor_shape(self) -> tuple[int, bool]:
+        """As DECSCUSR counts shapes: 1 block, 3 underline, 5 bar, 0 the terminal's own; and whether it blinks."""
+        cursor = sized("GhosttyRenderStateCursor")
+        _must(lib.ghostty_render_state_get(self._state[0], lib.GHOSTTY_RENDER_STATE_DATA_CURSOR, cursor))
+        shapes = {
+            lib.GHOSTTY_RENDER_STATE_CURSOR_VISUAL_STYLE_BLOCK: 1,
+            lib.GHOSTTY_RENDER_STATE_CURSOR_VISUAL_STYLE_UNDERLINE: 3,
+            lib.GHOSTTY_RENDER_STATE_CURSOR_VISUAL_STYLE_BAR: 5,
+        }
+        return shapes.get(cursor.visual_style, 0), bool(cursor.blinking)
+
+    def lines(self, scrollback_rows: int) -> Iterator[Line]:
+        """From the oldest row asked for to the last of the screen. `scrollback_rows` is how many rows there are above the screen."""
+        state, iterator = self._state[0], self._iterator[0]
+        _must(lib.ghostty_render_state_get(state, lib.GHOSTTY_RENDER_STATE_DATA_ROW_ITERATOR, self._iterator))
+        view, row, wraps, y = ffi.new("GhosttyCellsView*"), ffi.new("GhosttyRow*"), ffi.new("bool*"), ffi.new("int32_t*")
+        while lib.ghostty_render_state_row_iterator_next(iterator):
+            _must(lib.ghostty_render_state_row_get(iterator, lib.GHOSTTY_RENDER_STATE_ROW_DATA_CELLS_RAW, view))
+            _must(lib.ghostty_render_state_row_get(iterator, lib.GHOSTTY_RENDER_STATE_ROW_DATA_RAW, row))
+            _must(lib.ghostty_render_state_row_get(iterator, lib.GHOSTTY_RENDER_STATE_ROW_DATA_VIEWPORT_Y, y))
+            _must(lib.ghostty_row_get(row[0], lib.GHOSTTY_ROW_DATA_WRAP, wraps))
+            filled = bytes(ffi.buffer(view.ptr, 8 * view.len)).rstrip(b"\0")
+            cells = array("Q", filled.ljust((len(filled) + 7) // 8 * 8, b"\0"))
+            pieces = tuple(self._pieces(cells, scrollback_rows + y[0]))
+            split = wraps[0] and len(cells) == view.len and self._looks[cells[-1]].head
+            yield Line(pieces, bool(wraps[0]), bool(split))
+
+    def _pieces(self, cells: array[int], y: int) -> Iterator[Piece]:
+        """The pieces of a row. `y` counts from the oldest row of the scrollback on."""
+        looks, styles = self._looks, {0: PLAIN}
+        selected = False
+        text: list[str] = []
+        width = 0
+        last: tuple[object, ...] | None = None
+        piece = Piece("", 0)
+        for x, cell in enumerate(cells):
+            look = looks.get(cell)
+            if look is None:
+                look = looks[cell] = _look(cell)
+            if not look.width:  # the right half of a wide character
+                continue
+            link = self._link(x, y) if look.linked else None
+            key = (not look.text, look.width, look.style, look.bg, link, look.protected)
+            if key == last and not look.joined:
+                text.append(look.text)
+                width += look.width
+                continue
+            if width:
+                yield piece._replace(text="".join(text), width=width)
+            if (look.style not in styles or look.joined) and not selected:
+                _must(lib.ghostty_render_state_row_get(self._iterator[0], lib.GHOSTTY_RENDER_STATE_ROW_DATA_CELLS, self._cells))
+                selected = True
+            if look.style not in styles:
+                styles[look.style] = self._style(x)
+            style = PLAIN._replace(bg=look.bg) if look.bg is not None else styles[look.style]
+            content = self._graphemes(x) if look.joined else look.text
+            text, width = [content], look.width
+            clustered = look.joined and _needs_clusters(content, look.width)
+            piece = Piece("", 0, style, link, look.protected, look.joined, clustered)
+            last = None if look.joined else key
+        if width:
+            yield piece._replace(text="".join(text), width=width)
+
+    def _style(self, x: int) -> Style:
+        _must(lib.ghostty_render_state_row_cells_select(self._cells[0], x))
+        style = self._style_read
+        _must(lib.ghostty_render_state_row_cells_get(self._cells[0], lib.GHOSTTY_RENDER_STATE_ROW_CELLS_DATA_STYLE, style))
+        return style_of(style)
+
+    def _graphemes(self, x: int) -> str:
+        _must(lib.ghostty_render_state_row_cells_select(self._cells[0], x))
+        size = ffi.new("uint32_t*")
+        get = lib.ghostty_render_state_row_cells_get
+        _must(get(self._cells[0], lib.GHOSTTY_RENDER_STATE_ROW_CELLS_DATA_GRAPHEMES_LEN, size))
+        points = ffi.new("uint32_t[]", max(size[0], 1))
+        _must(get(self._cells[0], lib.GHOSTTY_RENDER_STATE_ROW_CELLS_DATA_GRAPHEMES_BUF, points))
+        return "".join(map(_character, ffi.unpack(points, size[0])))
+
+    def _link(self, x: int, y: int) -> str | None:
+        ref, size = grid_ref(self._terminal, x, y), ffi.new("size_t*")
+        lib.ghostty_grid_ref_hyperlink_uri(ref, ffi.NULL, 0, size)
+        uri = ffi.new("uint8_t[]", max(size[0], 1))
+        if lib.ghostty_grid_ref_hyperlink_uri(ref, uri, size[0], size):
+            return None
+        # OSC 8 has a URI in printable ASCII; all else is escaped, as a URI escapes it.
+        return "".join(chr(byte) if 0x20 < byte < 0x7F else f"%{byte:02X}" for byte in ffi.unpack(uri, size[0])) or None
+
+
+def _look(cell: int) -> _Look:
+    def get(name: str, ctype: str) -> Any:
+        out = ffi.new(f"{ctype}*")
+        _must(lib.ghostty_cell_get(cell, getattr(lib, f"GHOSTTY_CELL_DATA_{name}"), out))
+        return out[0]
+
+    tag, wide = get("CONTENT_TAG", "int"), get("WIDE", "int")
+    point = get("CODEPOINT", "uint32_t") if tag in (lib.GHOSTTY_CELL_CONTENT_CODEPOINT, lib.GHOSTTY_CELL_CONTENT_CODEPOINT_GRAPHEME) else 0
+    bg: Color | None = None
+    if tag == lib.GHOSTTY_CELL_CONTENT_BG_COLOR_PALETTE:
+        bg = int(get("COLOR_PALETTE", "uint8_t"))
+    elif tag == lib.GHOSTTY_CELL_CONTENT_BG_COLOR_RGB:
+        bg = _hex(get("COLOR_RGB", "GhosttyColorRgb"))
+    return _Look(
+        text=_character(point) if point else "",
+        width={lib.GHOSTTY_CELL_WIDE_WIDE: 2, lib.GHOSTTY_CELL_WIDE_SPACER_TAIL: 0}.get(wide, 1),
+        style=int(get("STYLE_ID", "uint16_t")),
+        bg=bg,
+        linked=bool(get("HAS_HYPERLINK", "bool")),
+        protected=bool(get("PROTECTED", "bool")),
+        joined=tag == lib.GHOSTTY_CELL_CONTENT_CODEPOINT_GRAPHEME,
+        head=wide == lib.GHOSTTY_CELL_WIDE_SPACER_HEAD,
+    )
+
+
+def _needs_clusters(text: str, width: int) -> bool:
+    """Whether a terminal makes one cell of `text` only when it joins graphemes: by itself each character has its own width."""
+    widths = [lib.ghostty_unicode_codepoint_width(ord(character)) for character in text]
+    return any(widths[1:]) or widths[0] != width
+
+
+def _character(point: int) -> str:
+    """The character, or a stand-in for one that a terminal would act on."""
+    return _REPLACEMENT if point < 0x20 or 0x7F <= point < 0xA0 or 0xD800 <= point < 0xE000 or point > 0x10FFFF else chr(point)
+
+
+def _color(color: Any) -> Color | None:
+    if color.tag == lib.GHOSTTY_STYLE_COLOR_PALETTE:
+        return int(color.value.palette)
+    return _hex(color.value.rgb) if color.tag == lib.GHOSTTY_STYLE_COLOR_RGB else None
+
+
+def _hex(color: Any) -> str:
+    return f"#{color.r:02x}{color.g:02x}{color.b:02x}"
+
+
+def _must(result: int) -> None:
+    if result:
+        raise EmulatorError(f"the emulator's screen could not be read: {result}")

@@ -41,7 +41,7 @@ class Connection:
         """Connects to the daemon at `path`; raises NoDaemon. `timeout_s` bounds the attempt, for ever by default."""
         self.path = path
         self._next_id = 0
-        self._socket = _connect(path, timeout_s)
+        self._socket = connect(path, timeout_s)
         self._received = bytearray()
         self._notifications: list[dict[str, Any]] = []
 
@@ -120,7 +120,7 @@ class Connection:
                 self._notifications.append(message)
             elif message.get("id") == self._next_id or message.get("id") is None:
                 if "error" in message:
-                    raise _refusal(message["error"])
+                    raise refusal(message["error"])
                 return message.get("result")
 
     def _receive(self, deadline: float | None) -> dict[str, Any]:
@@ -156,7 +156,7 @@ class Connection:
         pause_s = FIRST_PAUSE_S
         for attempt in range(ATTEMPTS):
             try:
-                self._socket = _connect(self.path, timeout_s)
+                self._socket = connect(self.path, timeout_s)
                 return
             except NoDaemon:
                 if attempt == ATTEMPTS - 1:
@@ -168,13 +168,13 @@ class Connection:
 def answers(path: str) -> bool:
     """Whether somebody accepts connections at the Unix socket `path`."""
     try:
-        _connect(path, 5).close()
+        connect(path, 5).close()
     except Failure:
         return False
     return True
 
 
-def _connect(path: str, timeout_s: float | None) -> socket.socket:
+def connect(path: str, timeout_s: float | None) -> socket.socket:
     """A connected socket; raises NoDaemon, with the remedy."""
     try:
         connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -245,7 +245,7 @@ def _timed_out(method: str) -> Failure:
     return Failure(f"the daemon did not answer {method} in time; look at: coprocctl daemon logs", EXIT_TIMED_OUT, "timed_out")
 
 
-def _refusal(error: Any) -> Refused:
+def refusal(error: Any) -> Refused:
     """The exception for the `error` member of an answer (JSON-RPC 2.0 §5.1)."""
     if not isinstance(error, dict):
         return Refused("internal", "the daemon answered with an error of an unknown shape", {})

@@ -1,0 +1,256 @@
+"""Takes the questions to the terminal out of a session's output, for whoever shows that output on a terminal.
+
+The daemon's screen answers them, once; a terminal that is shown them would answer again, and what it answers would be typed.
+Sans-IO, imports nothing of ours; clients call it before they draw. A question is dropped whole, whatever else it does, and nothing
+but questions goes. What is cut across two pieces is held back until it is known what it is, never more than HELD_MOST_BYTES.
+
+What asks, by xterm's control sequences and those of its kin:
+
+    ENQ, and DECID (ESC Z)
+    DA 1 to 3, DSR                          CSI c, CSI > c, CSI = c; CSI n, CSI ? n
+    DECRQM, XTVERSION                       CSI $ p, CSI > q
+    DECREQTPARM, DECRQCRA, other reports    CSI x, CSI * y; CSI $ u, & u, $ w, + x, " v, ' |, # R
+    kitty's keyboard                        CSI ? u
+    XTSMGRAPHICS, XTQMODKEYS, XTQFMTKEYS    CSI ? S, CSI ? m, CSI ? f
+    reports of the window                   CSI 11, 13 to 16, 18 to 21 t
+    sizes that are told unasked from now on CSI ? 2048 h
+    DECRQSS, XTGETTCAP, XTGETXRES           DCS $ q, DCS + q, DCS + Q
+    what is for a multiplexer around it     DCS tmux;
+    colours, fonts, clipboard, pointer, …   OSC with a parameter that begins with ?
+    xterm's allowed features                OSC 60, OSC 61
+    iTerm2's reports and uploads            OSC 1337 ; Report…, RequestUpload, Capabilities
+    kitty's graphics and clipboard          APC G with a=q, OSC 5522 ; type=read
+"""
+
+from __future__ import annotations
+
+import re
+
+HELD_MOST_BYTES = 4 << 10
+"""No question is longer: what is, and could be one as far as it goes, is dropped."""
+
+_ENQ = b"\x05"
+_CAN = b"\x18"
+_CUT_C1 = b"\xc2"
+_C1 = (b"\xc2\x9b", b"\xc2\x9d", b"\xc2\x90", b"\xc2\x9f", b"\xc2\x9a")
+"""CSI, OSC, DCS, APC and DECID in one character (ECMA-48 §5.3), in UTF-8."""
+
+_CONTROLS = bytes(byte for byte in range(0x20) if byte not in (0x18, 0x1A, 0x1B)) + b"\x7f"
+"""What may stand inside a sequence: it has its own effect there, and does not end the sequence."""
+_INSIDE = rb"[\x00-\x17\x19\x1c-\x1f\x7f]*+"
+_INSIDE_MOST = 32
+"""Controls between an ESC and what it introduces; behind more of them the ESC is dropped."""
+_PARAMETERS = rb"[0-?\x00-\x17\x19\x1c-\x1f\x7f]*+[ -/\x00-\x17\x19\x1c-\x1f\x7f]*+"
+_PARAMETER = rb"[ -?\x00-\x17\x19\x1c-\x1f\x7f]"
+_OSC_TEXT = rb"(?:[^\x07\x18\x1a\x1b\xc2]++|\xc2(?![\x90\x9a-\x9d\x9f]))*+"
+_OSC_TELLS = rb"(?:[012789]|133|633|777);"
+"""Titles, directories, links, notifications and shell marks ask nothing."""
+_STRING_TEXT = rb"(?:[^\x18\x1a\x1b\xc2]++|\xc2(?![\x90\x9a-\x9d\x9f]))*+"
+_STRING_END = rb"\xc2\x9c|(?=[\x18\x1a\x1b]|\xc2[\x90\x9a\x9b\x9d\x9f])"
+"""What ends any string. An ESC, with which ST begins too, stays: it begins a sequence of its own, which as ST has no effect."""
+_OSC_END = rb"\x07|" + _STRING_END
+_CONTROL_END = rb"[@-~]|(?=[\x18\x1a\x1b\x80-\xff])"
+
+_ESCAPE = rb"\x1b" + _INSIDE
+_CONTROL_BEGIN = rb"(?:%b\[|\xc2\x9b)" % _ESCAPE
+_OSC_BEGIN = rb"(?:%b\]|\xc2\x9d)" % _ESCAPE
+_STRING_BEGIN = rb"(?:%b(?P<kind>[P_])|\xc2(?P<c1>[\x90\x9f]))" % _ESCAPE
+
+
+def _questions(control: bytes, osc: bytes, string: bytes, decid: bytes) -> bytes:
+    """A pattern of the sequences among which the questions are, given how each kind begins."""
+    alternatives = (
+        rb"%b(?P<control>\?%bm|%b[cnpqtuvwxyRSfh|])" % (control, _PARAMETERS, _PARAMETERS),
+        rb"%b%b{%d,}+[@-~]?" % (control, _PARAMETER, HELD_MOST_BYTES),
+        rb"%b(?!%b)(?P<osc>%b)(?:%b)" % (osc, _OSC_TELLS, _OSC_TEXT, _OSC_END),
+        rb"%b(?P<string>%b)(?:%b)" % (string, _STRING_TEXT, _STRING_END),
+        decid,
+    )
+    return b"|".join(alternatives)
+
+
+_MANY_INSIDE = rb"(?P<controls>[\x00-\x17\x19\x1c-\x1f\x7f]{%d,}+)" % _INSIDE_MOST
+_SEQUENCE = re.compile(rb"\x1b(?:%b|%b(?:%b))" % (_MANY_INSIDE, _INSIDE, _questions(rb"\[", rb"\]", rb"(?P<kind>[P_])", rb"Z")))
+_SEQUENCE_OR_C1 = re.compile(
+    rb"\x1b%b|%b" % (_MANY_INSIDE, _questions(_CONTROL_BEGIN, _OSC_BEGIN, _STRING_BEGIN, rb"(?:%bZ|\xc2\x9a)" % _ESCAPE))
+)
+_UNUSUAL = re.compile(rb"\x1b(?!\[(?:[0-9;:]*+[@A-HJ-MPSTXZ`abd-hlmrs]|\?[0-9;]*+[hlJK])|[()][0-9A-Z]|\\|\]%b)" % _OSC_TELLS)
+"""A sequence that may ask. The others are most of those there are, but for `CSI ? 2048 h`."""
+_OPEN_CONTROL = re.compile(rb"%b|%b(?P<parameters>%b*+)" % (_ESCAPE, _CONTROL_BEGIN, _PARAMETER))
+_OPEN_STRING = re.compile(rb"%b(?P<osc>%b)|%b(?P<string>%b)" % (_OSC_BEGIN, _OSC_TEXT, _STRING_BEGIN, _STRING_TEXT))
+_END_OF_CONTROL = re.compile(_CONTROL_END)
+_END_OF_OSC = re.compile(_OSC_END)
+_END_OF_STRING = re.compile(_STRING_END)
+
+_CONTROL_ASKS = re.compile(
+    rb"[>=]?[0-9;:]*c|\??[0-9;:]*(?:n|\$p)|>[0-9;:]*q|\?[0-9;:]*[uSmf]"
+    rb"|[0-9;:]*(?:x|\*y|[$&]u|\$w|\+x|\"v|'\||#R)|0*(?:1[134-689]|2[01])(?:[;:].*)?t"
+)
+_SIZES_TOLD_NUMBER = b"2048"
+_SIZES_TOLD = re.compile(rb"\?(?:.*;)?0*2048(?:;.*)?h")
+_OSC_NUMBER = re.compile(rb"0*([0-9]*)(;?)")
+_OSC_NUMBERS = frozenset((b"4", b"5", *(b"%d" % number for number in range(10, 20)), b"21", b"22", b"50", b"176", b"702"))
+"""Those whose parameters are set, or asked for with a question mark."""
+_OSC_NUMBER_MOST = max(map(len, (*_OSC_NUMBERS, b"1337", b"5522")))
+_ITERM2 = (b"Report", b"RequestUpload", b"Capabilities")
+_DCS = (b"$q", b"+q", b"+Q", b"tmux;")
+
+
+class Queries:
+    """The filter of one stream."""
+
+    __slots__ = ("_held", "_passed_until", "_swallowed_until")
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets what is held back: what comes next begins anew."""
+        self._held = b""
+        self._passed_until: re.Pattern[bytes] | None = None
+        """What ends the string that is passed on, if one is in progress."""
+        self._swallowed_until: re.Pattern[bytes] | None = None
+        """What ends the sequence that is dropped, if one is in progress."""
+
+    @property
+    def between(self) -> bool:
+        """Whether what was returned so far ends between two escape sequences, where something can be put in."""
+        return self._passed_until is None
+
+    def feed(self, data: bytes) -> bytes:
+        """Takes the next piece of output, of any size, and returns it without its questions."""
+        if _ENQ in data:
+            data = data.replace(_ENQ, b"")
+        if self._held:
+            data = self._held + data
+            self._held = b""
+        if self._swallowed_until is not None:
+            data = self._swallow(data)
+        sequence, last = _SEQUENCE, data.rfind(b"\x1b")
+        cut = b""
+        if _CUT_C1 in data:
+            if data.endswith(_CUT_C1):
+                data, cut = data[:-1], _CUT_C1
+            if (begun := max(map(data.rfind, _C1))) >= 0:
+                sequence, last = _SEQUENCE_OR_C1, max(last, begun)
+        if self._passed_until is not None and self._passed_until.search(data) is not None:
+            self._passed_until = None
+        if last >= 0:
+            known = self._until_open(data, last)
+            if sequence is _SEQUENCE_OR_C1 or _UNUSUAL.search(data, 0, known) is not None or _SIZES_TOLD_NUMBER in data:
+                # What begins behind ends a string that is in progress, as CAN does.
+                left = data if known == len(data) else data[:known] + _CAN
+                data = sequence.sub(_without_question, left)[: None if left is data else -1]
+            else:
+                data = data[:known]
+        self._held += cut
+        return data
+
+    def _swallow(self, data: bytes) -> bytes:
+        """What comes after the sequence that is dropped."""
+        assert self._swallowed_until is not None
+        end = self._swallowed_until.search(data)
+        if end is None:
+            return _CUT_C1 if data.endswith(_CUT_C1) else b""
+        self._swallowed_until = None
+        return data[end.end() :]
+
+    def _until_open(self, data: bytes, last: int) -> int:
+        """Up to where `data` is known: to `last`, where the sequence that begins there is not whole and may ask, else to its end."""
+        found = _OPEN_CONTROL.fullmatch(data, last)
+        if found is not None:
+            if found["parameters"] is not None and len(found["parameters"]) >= HELD_MOST_BYTES:
+                self._swallowed_until = _END_OF_CONTROL
+            elif found["parameters"] is None and len(data) - last > _INSIDE_MOST:
+                return len(data)
+            else:
+                self._held = data[last:]
+            return last
+        found = _OPEN_STRING.fullmatch(data, last)
+        if found is None:
+            return len(data)
+        end = _END_OF_STRING if found["osc"] is None else _END_OF_OSC
+        if _string_asks(found, whole=False) is False:
+            self._passed_until = end
+            return len(data)
+        if len(found[found.lastgroup or 0]) >= HELD_MOST_BYTES:
+            self._swallowed_until = end
+        else:
+            self._held = data[last:]
+        return last
+
+
+def _without_question(found: re.Match[bytes]) -> bytes:
+    """What is left of a sequence."""
+    if found["control"] is not None:
+        control = found["control"]
+        if len(control) > HELD_MOST_BYTES:
+            return b""
+        control = control.translate(None, _CONTROLS)
+        if _SIZES_TOLD.fullmatch(control) is not None:
+            kept = b";".join(number for number in control[1:-1].split(b";") if number.lstrip(b"0") != b"2048")
+            return b"\x1b[?%bh" % kept if kept else b""
+        return b"" if _CONTROL_ASKS.fullmatch(control) is not None else found[0]
+    if found["osc"] is not None or found["string"] is not None:
+        return b"" if _string_asks(found, whole=True) is not False else found[0]
+    return found["controls"] or b""
+
+
+def _string_asks(found: re.Match[bytes], whole: bool) -> bool | None:
+    """Whether a string asks; None: that is not known yet. What it says of a beginning holds for all that begins so."""
+    if found["osc"] is not None:
+        text, asks = found["osc"], _osc_asks
+    else:
+        text, asks = found["string"], _dcs_asks if found["kind"] == b"P" or _c1(found) == b"\x90" else _apc_asks
+    if len(text) >= HELD_MOST_BYTES:
+        text, whole = text[:HELD_MOST_BYTES], False
+    return asks(text.translate(None, _CONTROLS), whole)
+
+
+def _c1(found: re.Match[bytes]) -> bytes | None:
+    return found["c1"] if "c1" in found.re.groupindex else None
+
+
+def _osc_asks(text: bytes, whole: bool) -> bool | None:
+    begun = _OSC_NUMBER.match(text)
+    assert begun is not None
+    number, parted = begun.groups()
+    rest = text[begun.end() :]
+    if not parted and (rest or whole or len(number) > _OSC_NUMBER_MOST):
+        return number in (b"60", b"61") and not rest
+    if not parted:
+        return None
+    if number in (b"60", b"61"):
+        return True
+    if number == b"1337":
+        return _begins(rest, _ITERM2, whole)
+    if number == b"52":
+        _, parted, data = rest.partition(b";")
+        return _begins(data, (b"?",), whole) if parted else False if whole else None
+    if number in (b"99", b"5522"):
+        about, parted, _ = rest.partition(b";")
+        asks = b"p=?" in about.split(b":") if number == b"99" else b"type=read" in about.split(b":")
+        return asks if parted or whole else None
+    if number not in _OSC_NUMBERS:
+        return False
+    if any(parameter.startswith(b"?") or parameter.endswith(b"=?") for parameter in rest.split(b";")):
+        return True
+    return False if whole else None
+
+
+def _dcs_asks(text: bytes, whole: bool) -> bool | None:
+    return _begins(text.lstrip(b"0123456789:;"), _DCS, whole)
+
+
+def _apc_asks(text: bytes, whole: bool) -> bool | None:
+    if not text.startswith(b"G"):
+        return False if text or whole else None
+    keys, parted, _ = text[1:].partition(b";")
+    return b"a=q" in keys.split(b",") if parted or whole else None
+
+
+def _begins(text: bytes, beginnings: tuple[bytes, ...], whole: bool) -> bool | None:
+    """Whether `text` begins with one of them; None while it may come to."""
+    if text.startswith(beginnings):
+        return True
+    return None if not whole and any(beginning.startswith(text) for beginning in beginnings) else False

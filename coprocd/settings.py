@@ -38,6 +38,9 @@ class SessionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     ssh_auth_link: bool = True
     """Whether sessions get a link for SSH_AUTH_SOCK that follows the newest agent, in place of the agent of whoever made them."""
 
+    window_size: Literal["latest", "smallest", "fixed"] = "latest"
+    """Whose size a session has with several clients attached: who was active last, what fits all of them, or nobody's."""
+
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The limits of a daemon. `_s` are seconds, `_bytes` bytes."""

@@ -1,4 +1,4 @@
-"""HTTP/1.1 on the daemon's socket: POST /rpc, the websocket GET /rpc, GET /events, /healthz, /openrpc.json.
+"""HTTP/1.1 on the daemon's socket: POST /rpc, the websockets GET /rpc and /sessions/{session}/attach, GET /events, /healthz, /openrpc.json.
 
 Every error is JSON, in the shape that an RPC error has: {"error": {"code", "message", "data": {"code"}}}. What a request may cost is bounded by
 `ApiLimits`; a handler whose client has gone is cancelled.
@@ -13,6 +13,7 @@ from typing import Any
 from aiohttp import web
 
 from coprocd.api import envelope, openrpc, websocket
+from coprocd.api.attach import AttachStreams
 from coprocd.api.binding import internal
 from coprocd.api.call import Call
 from coprocd.api.connection import Connections
@@ -21,7 +22,7 @@ from coprocd.api.http_protocol import HttpProtocol
 from coprocd.platform.hangup import HangupWatch
 from coprocd.protocol.errors import CoprocdError
 
-ROUTES = "POST /rpc, GET /rpc (websocket), GET /events, GET /healthz, GET /openrpc.json"
+ROUTES = "POST /rpc, GET /rpc (websocket), GET /sessions/{session}/attach (websocket), GET /events, GET /healthz, GET /openrpc.json"
 
 # The HTTP status of an error that is not an RPC answer, by its code; others are the client's fault.
 _STATUS = {"internal": 500, "session_not_found": 404, "permission_denied": 403}
@@ -35,6 +36,7 @@ class HttpApi:
         self._watch = watch
         self._limits = connections.limits
         self._streams = EventStreams(connections.daemon)
+        self._attached = AttachStreams(connections.daemon, self._limits)
         self._calls: set[asyncio.Task[Any]] = set()
         self._no_calls = asyncio.Event()
         self._runner: web.AppRunner
@@ -44,6 +46,7 @@ class HttpApi:
         app = web.Application(client_max_size=self._limits.body_bytes, middlewares=[_errors_as_json])
         app.router.add_post("/rpc", self._post)
         app.router.add_get("/rpc", self._websocket, allow_head=False)
+        app.router.add_get("/sessions/{session}/attach", self._attach, allow_head=False)
         app.router.add_get("/events", self._streams.serve, allow_head=False)
         app.router.add_get("/healthz", _healthz)
         app.router.add_get("/openrpc.json", _openrpc)
@@ -58,8 +61,9 @@ class HttpApi:
         return HttpProtocol(server(), self._watch, self._limits.hangup_grace_s, on_lost)
 
     def drain(self) -> None:
-        """Ends the event streams; what else is in progress goes on."""
+        """Ends the event streams and those of attached clients; what else is in progress goes on."""
         self._streams.end()
+        self._attached.end()
 
     async def drained(self) -> None:
         """Waits until no POST is in progress."""
@@ -90,10 +94,18 @@ class HttpApi:
                 self._no_calls.set()
 
     async def _websocket(self, request: web.Request) -> web.StreamResponse:
-        if request.headers.get("Upgrade", "").lower() != "websocket":
-            message = "GET /rpc is a websocket and this request asks for no upgrade; POST /rpc takes a call or a batch"
-            return _failure(426, CoprocdError("invalid_request", message), {"Upgrade": "websocket"})
-        return await websocket.serve(request, self._connections)
+        return _no_upgrade(request, "; POST /rpc takes a call or a batch") or await websocket.serve(request, self._connections)
+
+    async def _attach(self, request: web.Request) -> web.StreamResponse:
+        return _no_upgrade(request) or await self._attached.serve(request)
+
+
+def _no_upgrade(request: web.Request, remedy: str = "") -> web.Response | None:
+    """What a request gets that does not ask for the websocket that there is."""
+    if request.headers.get("Upgrade", "").lower() == "websocket":
+        return None
+    message = f"GET {request.path} is a websocket and this request asks for no upgrade{remedy}"
+    return _failure(426, CoprocdError("invalid_request", message), {"Upgrade": "websocket"})
 
 
 async def _healthz(request: web.Request) -> web.Response:

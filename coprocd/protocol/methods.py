@@ -42,6 +42,13 @@ METHODS: dict[str, Method] = {
             "Sets the size of a session's terminal.",
         ),
         Method(
+            "session.detach",
+            "SessionDetach",
+            "Detached",
+            _SESSION,
+            "Asks clients that are attached to go: the one with this id, or all. The session goes on.",
+        ),
+        Method(
             "session.signal",
             "SessionSignal",
             "Session",
@@ -230,6 +237,8 @@ EVENT_TYPES: dict[str, str] = {
     "session.resized": "its terminal has another size",
     "session.paused": "its output is not read, since a coprocess does not keep up; carries why and by",
     "session.resumed": "its output is read again",
+    "client.attached": "a client has attached; carries its id as client, mode and pid",
+    "client.detached": "a client has gone; carries its id as client, and by, who had asked for it: `client`, `request`, or null where its connection ended",
     "coprocess.started": "a coprocess runs",
     "coprocess.ended": "a coprocess has ended; carries end_reason, exit_status, signal and stderr",
     "coprocess.refused": "a coprocess was refused, since one runs",

@@ -41,7 +41,7 @@ def describe_session(session: Session) -> objects.Session:
         retained_from=log.retained_from,
         log_bytes=record.log_bytes,
         input_bytes=session.input.waiting_bytes if session.connected else 0,
-        clients=[],
+        clients=[viewer.describe() for viewer in session.viewers],
         paused=session.pump.paused(),
         coprocess=current.describe(SUMMARY_STDERR) if current is not None else None,
         observers=sum(c.running and not c.record.input for c in session.coprocesses),

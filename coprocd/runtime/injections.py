@@ -6,13 +6,14 @@ no place in the middle of an escape sequence or a character.
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Iterator
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from coprocd.core.sequence import LOOK_BACK_BYTES, in_progress
-from coprocd.core.timeline import Injection
+from coprocd.core.timeline import Injection, Place
 from coprocd.protocol.errors import CoprocdError
 
 if TYPE_CHECKING:
@@ -34,16 +35,26 @@ class Injections:
         self._placed: deque[Injection] = deque()
         self._waiting: deque[bytes] = deque()
         self._bytes = 0
-        self.made = 0
-        """How many have had a place so far."""
+        self.first = self.made = time.time_ns() // 1000
+        """The number of the first, and of the next. A later daemon's numbers are higher, so that a viewer's place in an earlier one's is before all."""
 
     def __iter__(self) -> Iterator[Injection]:
         return iter(self._placed)
 
     def since(self, number: int) -> Iterator[Injection]:
         """Those kept from this number on."""
-        first = self._placed[0].number if self._placed else self.made
-        return islice(self._placed, max(number - first, 0), None)
+        return islice(self._placed, max(number - self.kept_from, 0), None)
+
+    @property
+    def kept_from(self) -> int:
+        """The number of the first that is kept."""
+        return self.made - len(self._placed)
+
+    def resumed(self, offset: int, behind: int | None) -> Place:
+        """The place at `offset` of one that has all injections before the number `behind`, in this daemon or an earlier one; not given, those before `offset`."""
+        if behind is None:
+            behind = next((injection.number for injection in self._placed if injection.offset >= offset), self.made)
+        return Place(offset, max(behind, self.first) if behind <= self.made else self.first)
 
     @property
     def waiting(self) -> bool:

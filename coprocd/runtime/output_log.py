@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections.abc import Callable
 
 from coprocd.core.modes import InputModes
 from coprocd.core.ring import Ring
@@ -42,7 +43,7 @@ LINE_SCAN_BYTES = 64 << 10
 class OutputLog(RingFile):
     """One life of a session's output, told apart from any other by `epoch`."""
 
-    __slots__ = ("_modes", "_waiting", "epoch", "segment", "silence")
+    __slots__ = ("_listeners", "_modes", "_waiting", "epoch", "segment", "silence")
 
     def __init__(self, segment: Segment) -> None:
         slots = segment.slots
@@ -54,6 +55,7 @@ class OutputLog(RingFile):
         modes = slots[_MODES]
         self._modes = InputModes(bool(modes & _BRACKETED), bool(modes & _APPLICATION), bool(modes & _ALTERNATE))
         self._waiting: set[asyncio.Future[None]] = set()
+        self._listeners: list[Callable[[], None]] = []
 
     @classmethod
     def create(cls, session_id: str, capacity: int) -> OutputLog:
@@ -127,6 +129,16 @@ class OutputLog(RingFile):
                 if not future.done():
                     future.set_result(None)
             self._waiting.clear()
+        for listener in self._listeners:
+            listener()
+
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Calls `listener` at every `wake`, in the pump's turn: it must be cheap, and only note."""
+        self._listeners.append(listener)
+
+    def unlisten(self, listener: Callable[[], None]) -> None:
+        """Calls it no more."""
+        self._listeners.remove(listener)
 
     async def wait(self, timeout_s: float) -> None:
         """Returns at the next `wake`, or after `timeout_s`."""
@@ -141,6 +153,6 @@ class OutputLog(RingFile):
             self._waiting.discard(future)
 
     def close(self) -> None:
-        """Wakes whoever waits, and lets the memory go."""
-        self.wake()
+        """Lets the memory go, and wakes whoever waits."""
         self.segment.close()
+        self.wake()

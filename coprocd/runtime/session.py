@@ -37,6 +37,7 @@ from coprocd.runtime.tasks import Tasks
 from coprocd.runtime.trigger_list import TriggerList
 from coprocd.runtime.triggers import Triggers
 from coprocd.runtime.typing import Typing
+from coprocd.runtime.viewers import Viewers
 
 if TYPE_CHECKING:
     from coprocd.runtime.context import Context
@@ -68,6 +69,7 @@ class Session:
         self.display = Display(self)
         self.trigger_list = TriggerList(self)
         self.triggers = Triggers(self)
+        self.viewers = Viewers(self)
         self.master = -1
         self.closing = False
         self._loop = asyncio.get_running_loop()

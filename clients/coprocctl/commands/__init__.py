@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[tuple[str, tuple[str, ...], str], ...]] = {
         ("send", (), "type text into a session"),
         ("send-keys", (), "type keys by name: Enter, C-c, Up, F1"),
         ("paste", (), "type text as a terminal pastes it"),
+        ("detach", (), "have the clients that are attached to a session go"),
         ("resize", (), "set the size of a session's terminal"),
         ("rename", (), "give a session another name"),
         ("signal", (), "send a signal to a session's job"),

@@ -50,6 +50,13 @@ async def resize(call: Call, params: objects.SessionResize) -> objects.Session:
     return session.describe()
 
 
+async def detach(call: Call, params: objects.SessionDetach) -> objects.Detached:
+    viewers, known = found(call, params.session).viewers, params.client
+    if known is not None and known not in (attached := [viewer.id for viewer in viewers]):
+        raise CoprocdError("invalid_params", f"no client {known!r} is attached; there are: {', '.join(attached) or 'none'}")
+    return objects.Detached(viewers.send_away(known))
+
+
 async def signal(call: Call, params: objects.SessionSignal) -> objects.Session:
     session = _running(call, params.session)
     await session.signal(_signal_number(params.signal))

@@ -7,6 +7,7 @@ the table of methods does.
 
 from typing import Any as Any  # `list[dict[str, Any]]` is a result, and is looked up here
 
+from coprocd.protocol.objects.attach import *
 from coprocd.protocol.objects.command import *
 from coprocd.protocol.objects.coprocess import *
 from coprocd.protocol.objects.daemon import *

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
+from coprocd.protocol.objects.attach import Client
 from coprocd.protocol.objects.coprocess import Coprocess, CoprocessSpec
 from coprocd.protocol.objects.trigger import ProfileName, TriggerGiven
 from coprocd.protocol.objects.values import Argv, Env, Key, Labels, LogBytes, Name, Offset, Params, Rows, Seconds, SessionRef
@@ -176,7 +177,7 @@ class Session(Struct, kw_only=True):
     retained_from: int
     log_bytes: int
     input_bytes: int
-    clients: list[dict[str, Any]]
+    clients: list[Client]
     paused: Paused | None
     coprocess: Coprocess | None
     observers: int

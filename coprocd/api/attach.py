@@ -1,0 +1,262 @@
+"""GET /sessions/{session}/attach: the stream of a session to one who watches it and types (docs/attach.md).
+
+One receive loop and one sender a client. The sender takes what its `Viewer` has for it when the transport can take more, so that a client that
+does not read has a frame or two waiting for it and no more. What is typed waits in the socket while the session has no room for it. A client
+that is stuck is cut off, never waited for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from aiohttp import WSMessage, WSMsgType, web
+
+from coprocd.api import envelope
+from coprocd.api.limits import ApiLimits
+from coprocd.platform import peer
+from coprocd.protocol.attach import CLOSED, GOING_AWAY, INPUT_FRAME_BYTES, SUBPROTOCOL
+from coprocd.protocol.errors import CoprocdError
+from coprocd.protocol.objects import Attach, AttachAck, AttachDetach, AttachResize
+from coprocd.runtime.viewer import Message, Viewer
+
+if TYPE_CHECKING:
+    from coprocd.runtime.session import Session
+
+log = logging.getLogger("coprocd.api")
+
+UNSENT_BYTES = 64 << 10
+"""A transport that holds more than this is given no more."""
+
+TURN_S = 0.0002
+"""What a client sends is looked at for so long at a time: one that floods costs others no more than this a turn."""
+
+ROOM_S = 1.0
+"""How often it is looked whether there is room for what is typed, when nothing tells."""
+
+_Control = AttachResize | AttachAck | AttachDetach
+
+
+class AttachStreams:
+    """All the attach streams of a daemon, so that they can be ended together."""
+
+    def __init__(self, daemon: Any, limits: ApiLimits) -> None:
+        self._daemon = daemon
+        self._limits = limits
+        self._open: dict[AttachStream, None] = {}
+        self._ending = False
+
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        """Upgrades the request and serves it until either side ends it. What is wrong with the request is a CoprocdError."""
+        session: Session = self._daemon.sessions.resolve(request.match_info["session"])
+        query = _query(request)
+        if query.epoch == session.log.epoch and query.since is not None and query.since > session.log.end:
+            raise CoprocdError(
+                "invalid_params",
+                f"attach: session {session.record.name} has printed {session.log.end} bytes in epoch {query.epoch}, and since is {query.since}",
+                output_offset=session.log.end,
+            )
+        socket = web.WebSocketResponse(
+            compress=False, autoping=False, max_msg_size=INPUT_FRAME_BYTES, protocols=(SUBPROTOCOL,), timeout=self._limits.hangup_grace_s
+        )
+        await socket.prepare(request)
+        transport = request.transport
+        if transport is None:
+            return socket
+        transport.set_write_buffer_limits(high=UNSENT_BYTES)
+        size = (query.rows, query.cols) if query.rows is not None and query.cols is not None else None
+        viewer = session.viewers.attach(peer.pid(transport.get_extra_info("socket")), query.mode, size, query.lag_bytes)
+        if query.since is not None and query.epoch == session.log.epoch:
+            viewer.resume(session.injections.resumed(query.since, query.injected))
+        stream = AttachStream(socket, transport, session, viewer, self._limits.hangup_grace_s)
+        self._open[stream] = None
+        if self._ending:
+            viewer.leave("daemon")
+        sender = asyncio.create_task(stream.send(self._daemon.describe().protocol))
+        try:
+            await stream.receive()
+            if stream.closing:
+                await sender
+        finally:
+            self._open.pop(stream, None)
+            sender.cancel()
+            session.viewers.detach(viewer)
+            transport.abort()
+        return socket
+
+    def end(self) -> None:
+        """Ends them all, and every one that comes: the daemon goes."""
+        self._ending = True
+        for stream in self._open:
+            stream.viewer.leave("daemon")
+
+
+class AttachStream:
+    """One client's. `send` and `receive` run side by side, and what ends one ends the other."""
+
+    def __init__(
+        self, socket: web.WebSocketResponse, transport: asyncio.Transport, session: Session, viewer: Viewer, grace_s: float
+    ) -> None:
+        """One that is to go and does not take what is sent for `grace_s` is cut off."""
+        self.viewer = viewer
+        self.closing = False
+        """Whether the connection is being closed from here."""
+        self._socket = socket
+        self._transport = transport
+        self._session = session
+        self._grace_s = grace_s
+        self._loop = asyncio.get_running_loop()
+        self._in_turn = False
+        viewer.on_leave = lambda: self._loop.call_later(grace_s, transport.abort)
+
+    # -- to the client -----------------------------------------------------------------------------------------------------
+
+    async def send(self, protocol: object) -> None:
+        """Sends what the viewer has, until it has all or is to go; then the connection is closed."""
+        try:
+            code, why = await self._send_all(protocol)
+            self.closing = True
+            async with asyncio.timeout(self._grace_s):
+                await self._socket.close(code=code, message=why)
+        except (ConnectionError, TimeoutError):
+            pass
+        except CoprocdError as error:
+            log.info("session %s: a client was cut off: %s", self._session.id, error)
+        except Exception:
+            log.exception("session %s: sending to a client failed", self._session.id)
+        finally:
+            self._transport.abort()
+
+    async def _send_all(self, protocol: object) -> tuple[int, bytes]:
+        """… and with what code and words the connection is to be closed."""
+        session, viewer = self._session, self.viewer
+        await self._put(viewer.attached(protocol))
+        await self._resync()
+        if not viewer.leaving:
+            for greeting in viewer.greeting():
+                await self._put(greeting)
+        while not (viewer.leaving or viewer.has_all):
+            await self._resync()
+            if viewer.leaving:
+                break
+            messages = viewer.take()
+            for message in messages:
+                await self._put(message)
+            if not messages and not viewer.has_all:
+                await viewer.wait()
+        if viewer.leaves_for == "daemon":
+            return GOING_AWAY, b"the daemon ends; connect again"
+        if viewer.leaves_for is not None:
+            await self._put({"type": "detached", "by": viewer.leaves_for})
+            return CLOSED, b"detached"
+        await self._put({"type": "exit", "exit_status": session.record.exit_status, "signal": session.record.signal})
+        return CLOSED, b"the session has ended"
+
+    async def _resync(self) -> None:
+        """Sends a snapshot, where one is needed."""
+        viewer = self.viewer
+        while not viewer.leaving and (reason := viewer.behind()):
+            redraw = await self._session.viewers.snapshot(viewer.offset if viewer.has_place else 0)
+            if redraw is not None and not viewer.leaving:
+                for message in viewer.resync(redraw, reason):
+                    await self._put(message)
+
+    async def _put(self, message: Message | bytes) -> None:
+        """Returns when the transport can take more."""
+        if isinstance(message, bytes):
+            await self._socket.send_frame(message, WSMsgType.BINARY)
+        else:
+            await self._socket.send_frame(envelope.encode(message), WSMsgType.TEXT)
+
+    # -- from the client ---------------------------------------------------------------------------------------------------
+
+    async def receive(self) -> None:
+        """Takes what the client sends, until it ends."""
+        turn_ends = 0.0
+        while True:
+            message = await self._socket.receive()
+            if not self._in_turn:
+                self._in_turn, turn_ends = True, self._loop.time() + TURN_S
+                self._loop.call_soon(self._end_turn)
+            elif self._loop.time() > turn_ends:
+                await asyncio.sleep(0)
+            if message.type is WSMsgType.BINARY:
+                await self._type(bytes(message.data))
+            elif message.type is WSMsgType.TEXT:
+                self._control(message)
+            elif message.type is WSMsgType.PING:
+                await self._socket.pong(message.data)
+            elif message.type is not WSMsgType.PONG:
+                return
+
+    def _end_turn(self) -> None:
+        self._in_turn = False
+
+    async def _type(self, data: bytes) -> None:
+        """Types it, as soon as there is room."""
+        session, viewer = self._session, self.viewer
+        if viewer.mode == "ro":
+            self._refuse(CoprocdError("permission_denied", "this client only looks on (mode=ro): nothing was typed"))
+            return
+        session.viewers.on_typed(viewer)
+        most = session.input.ring.capacity
+        for piece in (data[at : at + most] for at in range(0, len(data), most)):
+            try:
+                while not self._typed(piece):
+                    if self.closing:
+                        return
+                    await session.input_moved(ROOM_S)
+            except CoprocdError as error:
+                self._refuse(error)
+                return
+
+    def _typed(self, piece: bytes) -> bool:
+        """Whether there was room for it."""
+        try:
+            self._session.typing.type(piece, f"client {self.viewer.id}")
+        except CoprocdError as error:
+            if error.code == "input_full":
+                return False
+            raise
+        return True
+
+    def _control(self, message: WSMessage) -> None:
+        viewer = self.viewer
+        try:
+            control = msgspec.json.decode(message.data, type=_Control)
+        except msgspec.DecodeError as error:
+            self._refuse(CoprocdError("invalid_params", f"{error}: a text frame is a JSON object of type resize, ack or detach"))
+            return
+        match control:
+            case AttachAck(offset=offset):
+                viewer.ack(offset)
+            case AttachResize(rows=rows, cols=cols):
+                viewer.size = (rows, cols)
+                self._session.viewers.window_size.on_active(viewer)
+            case AttachDetach():
+                viewer.leave("client")
+
+    def _refuse(self, error: CoprocdError) -> None:
+        """Tells the client; of many that are refused at a time, the last."""
+        self.viewer.tell({"type": "error", "code": error.code, "message": error.message}, "error")
+
+
+def _query(request: web.Request) -> Attach:
+    """The query of the request; `invalid_params` names what is wrong with it."""
+    query: dict[str, Any] = dict(request.query)
+    if len(query) != len(request.query):
+        raise CoprocdError("invalid_params", "attach: a name stands twice in the query")
+    try:
+        params = msgspec.convert(query, Attach, strict=False)
+    except msgspec.ValidationError as error:
+        fields = ", ".join(Attach.__struct_fields__)
+        raise CoprocdError("invalid_params", f"attach: {error}; the query takes {fields}") from None
+    if (params.rows is None) != (params.cols is None):
+        raise CoprocdError("invalid_params", "attach: rows and cols go together")
+    if (params.since is None) != (params.epoch is None) or (params.injected is not None and params.since is None):
+        raise CoprocdError(
+            "invalid_params", "attach: since and epoch go together, and injected with them: as `attached` and `offset` gave them"
+        )
+    return params

@@ -1,0 +1,268 @@
+"""One who is attached to a session: how far it was shown the output, and what it is to be told besides.
+
+Sans transport: `take` says what is to be sent next, and whoever sends calls it again when that has left. Nothing is kept for one that does
+not read: its place in the log costs nothing, messages of a kind replace each other, and once the log has moved past its place
+it is to be sent a new picture of the screen (`behind`, `resync`). It holds nobody up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+
+from coprocd.core.timeline import Injection, Output, Place, after
+from coprocd.protocol.attach import ACK_WINDOW_BYTES, FRAME_BYTES
+from coprocd.protocol.objects import Client
+
+if TYPE_CHECKING:
+    from coprocd.runtime.viewers import Viewers
+
+Message: TypeAlias = dict[str, Any]
+Size: TypeAlias = tuple[int, int]
+"""Rows and columns."""
+Reason: TypeAlias = Literal["attach", "lag"]
+
+MESSAGES_MOST = 256
+"""Messages that wait for one viewer; of more, the oldest that is not the state of something is forgotten."""
+
+
+class Redraw(NamedTuple):
+    """What makes a terminal of this size look as the session's did at `place`."""
+
+    place: Place
+    rows: int
+    cols: int
+    data: bytes
+
+
+class Waiting(NamedTuple):
+    """A message, and the offset that is shown before it."""
+
+    offset: int
+    message: Message
+
+
+class Viewer:
+    """One of the `Viewers` of a session."""
+
+    def __init__(
+        self, viewers: Viewers, id: str, pid: int | None, mode: Literal["rw", "ro"], size: Size | None, lag_bytes: int | None
+    ) -> None:
+        self.id = id
+        self.mode: Literal["rw", "ro"] = mode
+        self.size = size
+        """Rows and columns of its terminal, where it has told them."""
+        self.pid = pid
+        self.attached_at = time.time()
+        self.leaving = False
+        """Whether it is to go."""
+        self.leaves_for: str | None = None
+        """Who has asked for that: `client`, `request` or `daemon`; None where its session is no more."""
+        self.on_leave: Callable[[], object] = lambda: None
+        self._viewers = viewers
+        self._session = viewers.session
+        self._lag_bytes = lag_bytes
+        self._place: Place | None = None
+        self._told = 0
+        """The offset at which its next binary frame belongs, as far as it knows."""
+        self._waiting: dict[object, Waiting] = {}
+        self._acked: int | None = None
+        self._jumps: deque[tuple[int, int]] = deque()
+        """Where it was led over output that it was not sent, since what it has acked: the offset behind, and how much."""
+        self._awoken: asyncio.Future[None] | None = None
+
+    # -- where it is -------------------------------------------------------------------------------------------------------
+
+    @property
+    def offset(self) -> int:
+        """Up to where it was sent the output."""
+        return self._place.offset if self._place is not None else self._session.display.end
+
+    def describe(self) -> Client:
+        rows, cols = self.size or (None, None)
+        return Client(
+            id=self.id,
+            mode=self.mode,
+            rows=rows,
+            cols=cols,
+            pid=self.pid,
+            attached_at=self.attached_at,
+            offset=self.offset,
+            acked_offset=self._acked,
+            lag_bytes=max(0, self._session.display.end - self.offset),
+        )
+
+    @property
+    def has_place(self) -> bool:
+        """False until it has been sent a snapshot, or has said where it was."""
+        return self._place is not None
+
+    def resume(self, place: Place) -> None:
+        """It has all before `place`."""
+        self._place = place
+        self._told = place.offset
+
+    def leave(self, by: str | None) -> None:
+        """It is to go; the first who says so counts."""
+        if not self.leaving:
+            self.leaving, self.leaves_for = True, by
+            self.on_leave()
+            self.wake()
+
+    def attached(self, protocol: Any) -> Message:
+        """The first message."""
+        place = self._place or self._session.display.place_at_end()
+        return {
+            "type": "attached",
+            "session": self._session.describe(),
+            "client": self.id,
+            "protocol": protocol,
+            "epoch": self._session.log.epoch,
+            "offset": place.offset,
+            "injected": place.injected,
+        }
+
+    # -- snapshots ---------------------------------------------------------------------------------------------------------
+
+    def behind(self) -> Reason | None:
+        """Why it needs a snapshot before anything else, if it does. One that has to ack first does not yet."""
+        if self._place is None:
+            return "attach"
+        if self._window() <= 0:
+            return None
+        self._pass_silence()
+        lag = self._session.display.end - self._place.offset
+        too_far = self._lag_bytes is not None and lag > self._lag_bytes
+        return "lag" if too_far or not self._is_retained(self._place) else None
+
+    def _is_retained(self, place: Place) -> bool:
+        return place.offset >= self._session.log.retained_from and place.injected >= self._session.injections.kept_from
+
+    def _pass_silence(self) -> None:
+        """What the log has lost and would not have shown anyway is no loss."""
+        log, place = self._session.log, self._place
+        assert place is not None
+        if place.offset < log.retained_from:
+            at = place.offset
+            for start, stop in log.silence.within(at, log.retained_from):
+                at = stop if start == at else at
+            if at == log.retained_from:
+                self._jump(place.offset, at)
+                self._place = place._replace(offset=at)
+
+    def resync(self, redraw: Redraw, reason: Reason) -> list[Message | bytes]:
+        """It goes on from `redraw`."""
+        place = redraw.place
+        self._jump(self.offset, place.offset)
+        self.resume(place)
+        about = {"offset": place.offset, "reason": reason, "rows": redraw.rows, "cols": redraw.cols, "injected": place.injected}
+        return [{"type": "snapshot"} | about, redraw.data]
+
+    # -- acks --------------------------------------------------------------------------------------------------------------
+
+    def ack(self, offset: int) -> None:
+        """It has done with what was sent up to `offset`."""
+        self._acked = max(self._acked or 0, min(offset, self.offset))
+        while self._jumps and self._jumps[0][0] <= self._acked:
+            self._jumps.popleft()
+        self.wake()
+
+    def _jump(self, start: int, stop: int) -> None:
+        """What is between was not sent, and is not acked."""
+        if self._acked is None:
+            return
+        length = stop - start
+        if self._jumps and self._jumps[-1][0] == start:
+            length += self._jumps.pop()[1]
+        self._jumps.append((stop, length))
+
+    def _window(self) -> int:
+        """How many bytes it may be sent before it acks."""
+        if self._acked is None:
+            return ACK_WINDOW_BYTES
+        return ACK_WINDOW_BYTES - (self.offset - self._acked - sum(length for _, length in self._jumps))
+
+    # -- messages ----------------------------------------------------------------------------------------------------------
+
+    def tell(self, message: Message, key: object = None) -> None:
+        """Sends it a message once it was shown the output of before; one of a `key` takes the place of another that waits."""
+        self._waiting.pop(key, None)
+        if len(self._waiting) >= MESSAGES_MOST:
+            del self._waiting[next((old for old in self._waiting if not isinstance(old, str)), next(iter(self._waiting)))]
+        self._waiting[object() if key is None else key] = Waiting(self._session.display.end, message)
+        self.wake()
+
+    def greeting(self) -> list[Message]:
+        """What it is told first: all that is set."""
+        greeting = self._viewers.greeting()
+        for key in greeting:
+            self._waiting.pop(key, None)
+        return list(greeting.values())
+
+    def _due(self, place: Place) -> list[Message]:
+        """The messages that belong before what comes after `place`."""
+        due = []
+        at_end = place.offset >= self._session.display.end
+        for key, waiting in list(self._waiting.items()):
+            if waiting.offset > place.offset and not at_end:
+                break
+            due.append(self._waiting.pop(key).message)
+        return due
+
+    # -- what is sent ------------------------------------------------------------------------------------------------------
+
+    def take(self) -> list[Message | bytes]:
+        """What is to be sent next, with at most a frame of output, and moves past it; nothing when it has all, or must ack first."""
+        place = self._place
+        assert place is not None
+        taken: list[Message | bytes] = [*self._due(place)]
+        most = min(FRAME_BYTES, self._window())
+        if self._waiting:
+            most = min(most, next(iter(self._waiting.values())).offset - place.offset)
+        if most <= 0:
+            return taken
+        for step in self._session.display.steps(place, most):
+            if isinstance(step, Injection):
+                at = {"type": "offset", "offset": place.offset, "reason": "inject"}
+                taken += [at | {"injected": place.injected}, step.data, at | {"injected": step.number + 1}]
+                self._told = place.offset
+            elif isinstance(step, Output):
+                if self._told != step.start:
+                    taken.append({"type": "offset", "offset": step.start, "reason": "silent", "injected": place.injected})
+                taken.append(self._viewers.read(step.start, step.stop))
+                self._told = step.stop
+            else:
+                self._jump(step.start, step.stop)
+            place = self._place = after(place, step)
+        return taken
+
+    @property
+    def has_all(self) -> bool:
+        """Whether it was sent all that there is and will be. Call it only while it is not `leaving`."""
+        session = self._session
+        silent = session.log.silence.opened_at is not None
+        return session.finished and not silent and not self._waiting and self._place == session.display.place_at_end()
+
+    # -- waking ------------------------------------------------------------------------------------------------------------
+
+    @property
+    def waits(self) -> bool:
+        """Whether it has been sent all that there was."""
+        return self._awoken is not None
+
+    def wake(self) -> None:
+        """There is something to look at."""
+        if self._awoken is not None and not self._awoken.done():
+            self._awoken.set_result(None)
+            self._awoken = None
+
+    async def wait(self) -> None:
+        """Returns at the next `wake`."""
+        self._awoken = asyncio.get_running_loop().create_future()
+        try:
+            await self._awoken
+        finally:
+            self._awoken = None

@@ -1,4 +1,4 @@
-"""HTTP/1.1 on the daemon's socket: POST /rpc, the websockets GET /rpc and /sessions/{session}/attach, GET /events, /healthz, /openrpc.json.
+"""HTTP/1.1 on the daemon's socket: POST /rpc, the websockets GET /rpc, /sessions/{session}/attach and /coprocess, GET /events, /healthz, /openrpc.json.
 
 Every error is JSON, in the shape that an RPC error has: {"error": {"code", "message", "data": {"code"}}}. What a request may cost is bounded by
 `ApiLimits`; a handler whose client has gone is cancelled.
@@ -17,15 +17,29 @@ from coprocd.api.attach import AttachStreams
 from coprocd.api.binding import internal
 from coprocd.api.call import Call
 from coprocd.api.connection import Connections
+from coprocd.api.coprocess_socket import CoprocessSockets
 from coprocd.api.event_stream import EventStreams
 from coprocd.api.http_protocol import HttpProtocol
 from coprocd.platform.hangup import HangupWatch
 from coprocd.protocol.errors import CoprocdError
 
-ROUTES = "POST /rpc, GET /rpc (websocket), GET /sessions/{session}/attach (websocket), GET /events, GET /healthz, GET /openrpc.json"
+ROUTES = (
+    "POST /rpc, GET /rpc (websocket), GET /sessions/{session}/attach (websocket), GET /sessions/{session}/coprocess (websocket), "
+    "GET /events, GET /healthz, GET /openrpc.json"
+)
 
 # The HTTP status of an error that is not an RPC answer, by its code; others are the client's fault.
-_STATUS = {"internal": 500, "session_not_found": 404, "permission_denied": 403}
+_STATUS = {
+    "internal": 500,
+    "session_not_found": 404,
+    "permission_denied": 403,
+    "session_ambiguous": 409,
+    "session_exited": 409,
+    "coprocess_already_running": 409,
+    "name_taken": 409,
+    "session_busy": 503,
+    "resource_exhausted": 503,
+}
 
 
 class HttpApi:
@@ -37,6 +51,7 @@ class HttpApi:
         self._limits = connections.limits
         self._streams = EventStreams(connections.daemon)
         self._attached = AttachStreams(connections.daemon, self._limits)
+        self._coprocesses = CoprocessSockets(connections.daemon)
         self._calls: set[asyncio.Task[Any]] = set()
         self._no_calls = asyncio.Event()
         self._runner: web.AppRunner
@@ -47,6 +62,7 @@ class HttpApi:
         app.router.add_post("/rpc", self._post)
         app.router.add_get("/rpc", self._websocket, allow_head=False)
         app.router.add_get("/sessions/{session}/attach", self._attach, allow_head=False)
+        app.router.add_get("/sessions/{session}/coprocess", self._coprocess, allow_head=False)
         app.router.add_get("/events", self._streams.serve, allow_head=False)
         app.router.add_get("/healthz", _healthz)
         app.router.add_get("/openrpc.json", _openrpc)
@@ -61,9 +77,10 @@ class HttpApi:
         return HttpProtocol(server(), self._watch, self._limits.hangup_grace_s, on_lost)
 
     def drain(self) -> None:
-        """Ends the event streams and those of attached clients; what else is in progress goes on."""
+        """Ends the event streams, those of attached clients and the connections that are coprocesses; what else is in progress goes on."""
         self._streams.end()
         self._attached.end()
+        self._coprocesses.end()
 
     async def drained(self) -> None:
         """Waits until no POST is in progress."""
@@ -98,6 +115,9 @@ class HttpApi:
 
     async def _attach(self, request: web.Request) -> web.StreamResponse:
         return _no_upgrade(request) or await self._attached.serve(request)
+
+    async def _coprocess(self, request: web.Request) -> web.StreamResponse:
+        return _no_upgrade(request, "; coprocess.run takes a command") or await self._coprocesses.serve(request)
 
 
 def _no_upgrade(request: web.Request, remedy: str = "") -> web.Response | None:

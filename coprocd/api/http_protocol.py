@@ -30,6 +30,7 @@ class HttpProtocol(asyncio.Protocol):
         self._end: asyncio.TimerHandle | None = None
         self._look: asyncio.TimerHandle | None = None
         self._half_closed = False
+        self._ends_with_peer = False
         # As they are: the transport calls them for every chunk.
         self.data_received = inner.data_received  # type: ignore[method-assign]
         self.pause_writing = inner.pause_writing  # type: ignore[method-assign]
@@ -40,6 +41,10 @@ class HttpProtocol(asyncio.Protocol):
         """True when the peer sends no more, and the request being answered is the last that it sent."""
         return self._half_closed and not self._inner._messages
 
+    def end_with_peer(self) -> None:
+        """From now on, a websocket's messages end where the peer has sent its last byte."""
+        self._ends_with_peer = True
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._fd = transport.get_extra_info("socket").fileno()
@@ -48,6 +53,9 @@ class HttpProtocol(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         self._half_closed = True
+        if self._ends_with_peer and self._inner._payload_parser is not None:
+            self._inner._payload_parser.feed_eof()
+            return True
         if self._idle():
             return False  # closes
         self._close_when_idle()

@@ -29,7 +29,8 @@ from coprocd.protocol.objects import Command as CommandObject
 from coprocd.protocol.objects import CommandFailure
 from coprocd.runtime import launch, reserve
 from coprocd.runtime.command_state import CommandRecord, CommandState
-from coprocd.runtime.coprocess import KILL_PATIENCE_S, LABEL_MOST
+from coprocd.runtime.coprocess import KILL_PATIENCE_S
+from coprocd.runtime.partner import LABEL_MOST
 from coprocd.runtime.pump import MEMORY_AGAIN_S
 
 if TYPE_CHECKING:

@@ -1,13 +1,13 @@
-"""A coprocess: a job tied to a session. All that the session prints is its stdin, byte for byte; its stdout is typed.
+"""A coprocess: a job, or a connection, tied to a session. All that the session prints is its stdin, byte for byte; its stdout is typed.
 
 Its cursor in the output log holds the log, and so the session, back. An observer (`input: false`) is one that types
 nothing. `Coprocesses` makes it, `Pump` feeds it, and it tells its `Session` when it has ended.
 
-    starting ──spawned──► running ──exit, stdout closed, stop, stall, not reading, session's end──► ended
-        └──────────spawn failed───────────────────────────────────────────────────────────────────────┘
+    starting ──begun──► running ──exit, stdout closed, stop, stall, not reading, connection lost, session's end──► ended
+        └──────────spawn failed──────────────────────────────────────────────────────────────────────────────────────┘
 
 While it starts its cursor stands already, so no byte is lost to the spawn. The end is one path for all reasons: what can
-still be delivered is, its group gets SIGTERM and after a grace SIGKILL, silence closes, and the outcome is recorded.
+still be delivered is, its partner (`coprocd.runtime.partner`) is asked to end and after a grace made to, silence closes, and the outcome is recorded.
 """
 
 from __future__ import annotations
@@ -15,19 +15,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import signal
 import time
 from typing import TYPE_CHECKING, Any
 
 from coprocd.core.stall import StillWatch
 from coprocd.keeper.client import Belonging
-from coprocd.platform import pipes, processes
+from coprocd.platform import pipes
 from coprocd.protocol.errors import CoprocdError
 from coprocd.protocol.objects import Coprocess as CoprocessObject
 from coprocd.protocol.objects import CoprocessSpec, EndReason
-from coprocd.runtime import launch, scope
 from coprocd.runtime.coprocess_state import STDERR_CHARACTERS, CoprocessRecord, CoprocessState
 from coprocd.runtime.feed import Feed
+from coprocd.runtime.partner import CONNECTION, LABEL_MOST, Job, Partner
 from coprocd.runtime.ring_file import RingFile
 from coprocd.runtime.streams import Streams
 
@@ -42,19 +41,14 @@ CHECK_S = 0.25
 KILL_PATIENCE_S = 2.0
 """How long a killed process is waited for."""
 
-GROUP_POLL_S = 0.05
-"""How often it is looked whether the rest of an ended coprocess's group has ended."""
-
-LABEL_MOST = 200
-"""Characters of its command by which the keeper's register knows it."""
-
 
 class Coprocess:
     """One coprocess of `session`. Made by `create` or, after a restart, by `recover`."""
 
-    def __init__(self, session: Session, state: CoprocessState, record: CoprocessRecord) -> None:
+    def __init__(self, session: Session, state: CoprocessState, record: CoprocessRecord, partner: Partner | None = None) -> None:
         self.session = session
         self.record = record
+        self._partner: Partner = partner or Job(self)
         self._state = state
         self._streams = Streams(session, state, self._on_fed, self._on_overtaken, self._on_cut)
         self._held: dict[str, int] = {}
@@ -65,7 +59,7 @@ class Coprocess:
         self._grace_s = self._over = math.inf
         """The shortest grace that it was given, and when what is left of its group is killed, on the loop's clock."""
         self._end_once_started: tuple[EndReason, float] | None = None
-        self._early_status: dict[str, Any] | None = None
+        self._early_exit: tuple[dict[str, Any], EndReason] | None = None
         self._answer_from: int | None = None  # where the line begins that its last words led to: that is shown
         self._check_due: asyncio.TimerHandle | None = None
         self._ring_watch, self._reading_watch = StillWatch(), StillWatch()
@@ -73,10 +67,18 @@ class Coprocess:
     # -- making and taking over -------------------------------------------------------------------------------------
 
     @classmethod
-    def create(cls, session: Session, spec: CoprocessSpec, offset: int, started_by: str, known_as: str | None = None) -> Coprocess:
+    def create(
+        cls,
+        session: Session,
+        spec: CoprocessSpec,
+        offset: int,
+        started_by: str,
+        known_as: str | None = None,
+        partner: Partner | None = None,
+    ) -> Coprocess:
         """A coprocess whose cursor stands at `offset` from this instant; `start` must follow. `resource_exhausted` when there is no room."""
         record = CoprocessRecord.of(session.id, spec, offset, started_by, known_as)
-        return cls(session, CoprocessState.create(record, session.context.settings.stderr_bytes), record)
+        return cls(session, CoprocessState.create(record, session.context.settings.stderr_bytes), record, partner)
 
     @classmethod
     def recover(cls, session: Session, held: dict[str, int]) -> Coprocess | None:
@@ -107,7 +109,9 @@ class Coprocess:
                 self._grace_s = grace_s
                 self.session.own(self._bury())
         elif job["pid"] is None:
-            self._finish("spawn_failed")
+            connected = self.record.started_by == CONNECTION and self.record.state == "running"  # and has ended with that daemon
+            self._finish((self.record.end_reason or "connection_lost") if connected else "spawn_failed")
+            self.session.own(self._bury())
         else:
             self.record.pid = job["pid"]
             self.record.state = "running"
@@ -118,27 +122,13 @@ class Coprocess:
                 self.on_exit(job["status"])
 
     async def start(self, spec: CoprocessSpec) -> None:
-        """Spawns its process and connects it; `spawn_failed`, and then it has ended. Its end may have begun when this returns."""
-        session, keeper = self.session, self.session.context.keeper
+        """Begins its job or connection, and connects it; `spawn_failed`, and then it has ended. Its end may have begun when this returns."""
+        session = self.session
         try:
-            env = launch.overlay(session.job_environment() | {"COPROCD_TTY": session.record.tty}, spec.env)
-            argv = list(spec.argv) if spec.argv is not None else launch.in_shell(spec.command or "")
-            cwd = spec.cwd or session.current_directory()
-            argv = scope.entering(session.context.settings.sessions, session.id, await launch.resolve(argv, env, cwd), join=True)
-            self._state.save()
-            self.record.pid, fds = await keeper.spawn(
-                self.key,
-                self.record.command[:LABEL_MOST],
-                self._state.held(),
-                kind="pipes",
-                argv=argv,
-                env=env,
-                cwd=cwd,
-                stdout=self.record.input,
-            )
+            fds = await self._partner.start(self, spec)
         except BaseException:
             self._finish("spawn_failed")
-            await keeper.drop(self.key)
+            await session.context.keeper.drop(self.key)
             raise
         self.record.state = "running"
         self.save()
@@ -146,8 +136,8 @@ class Coprocess:
         session.context.events.append("coprocess.started", session.id, coprocess=self.describe(0))
         if self._end_once_started is not None:
             self.end(*self._end_once_started)
-        if self._early_status is not None:
-            self.on_exit(self._early_status)
+        if self._early_exit is not None:
+            self.on_exit(*self._early_exit)
 
     def _connect(self, fds: dict[str, int]) -> None:
         self._streams.connect(fds)
@@ -158,7 +148,13 @@ class Coprocess:
 
     def belonging(self) -> Belonging:
         """What the keeper is to hold of it."""
-        return Belonging(self.key, self.record.command[:LABEL_MOST], self._state.held() | self._streams.held())
+        return Belonging(
+            self.key, self.record.command[:LABEL_MOST], self.held() | (self._streams.held() if self._partner.outlives_daemon else {})
+        )
+
+    def held(self) -> dict[str, int]:
+        """What the keeper is to hold beside the streams of its job."""
+        return self._state.held()
 
     @property
     def layout(self) -> int:
@@ -206,6 +202,10 @@ class Coprocess:
         consumed = self.consumed_offset
         undelivered = self.session.log.end - consumed if self.running else self.record.undelivered_bytes
         return self._state.describe(consumed, undelivered, stderr_characters)
+
+    def store(self) -> None:
+        """Stores its record; `resource_exhausted` when that cannot be."""
+        self._state.save()
 
     def save(self) -> None:
         """Stores its record, where that can be: there is nobody to refuse, and what happens must not stop at it."""
@@ -275,17 +275,17 @@ class Coprocess:
 
     # -- its end --------------------------------------------------------------------------------------------------------
 
-    def on_exit(self, status: dict[str, Any]) -> None:
-        """The keeper has seen its process end, perhaps before we knew that it began."""
+    def on_exit(self, status: dict[str, Any], reason: EndReason = "exited") -> None:
+        """Its job or connection has ended, perhaps before we knew that it began."""
         if self.record.state == "starting":
-            self._early_status = status
+            self._early_exit = (status, reason)
             return
         self.record.exit_status = status["exit_status"]
         self.record.signal = status["signal"]
         if not self._exited.done():
             self._exited.set_result(None)
         if self._ending is None and self.running:
-            self.end("exited", self.session.context.settings.close_grace_s)
+            self.end(reason, self.session.context.settings.close_grace_s)
         elif not self.running:  # one that could not be killed
             self.save()
             self.session.own(self.session.context.keeper.reap(self.key))
@@ -307,7 +307,7 @@ class Coprocess:
         """Shortens the grace of an end that has begun."""
         await self._exit_within(grace_s)
         if not self._exited.done():
-            await self.session.context.keeper.signal(self.key, signal.SIGKILL)
+            await self._partner.kill()
 
     async def stop(self, grace_s: float) -> None:
         """Ends it as `stopped`; returns when it has ended."""
@@ -322,14 +322,14 @@ class Coprocess:
             self.end("stdout_closed", self.session.context.settings.close_grace_s)
 
     async def _end(self, reason: EndReason, grace_s: float) -> None:
-        keeper, streams = self.session.context.keeper, self._streams
+        partner, streams = self._partner, self._streams
         if reason == "session_ended":
             streams.discard_stdout()
             await streams.deliver(grace_s)
             await streams.read_up(grace_s, self._exited.done)
             self._note_consumed()
             streams.close_stdin()
-            await keeper.drop(self.key, "stdin")
+            await partner.finish_stdin(grace_s)
             await self._exit_within(grace_s)
         elif reason in ("stopped", "stalled", "not_reading"):
             streams.feed.disconnect()
@@ -338,12 +338,12 @@ class Coprocess:
         else:
             await streams.type_rest(grace_s)
         if not self._exited.done():
-            await keeper.signal(self.key, signal.SIGTERM)
+            await partner.terminate(reason)
             await self._exit_within(grace_s)
         if not self._exited.done():
-            await keeper.signal(self.key, signal.SIGKILL)
+            await partner.kill()
             await self._exit_within(KILL_PATIENCE_S)  # one that has become root cannot be killed
-        if self.record.silent and reason in ("exited", "stdout_closed"):
+        if self.record.silent and reason in ("exited", "stdout_closed", "connection_lost"):
             self._answer_from = await streams.answered()
         self._finish(reason)
         await self._bury()
@@ -377,17 +377,9 @@ class Coprocess:
         self.session.on_coprocess_ended(self)
 
     async def _bury(self) -> None:
-        """Ends what is left of its group, and gives its pid back; its record and its stderr stay. `end` can shorten the grace."""
-        keeper = self.session.context.keeper
-        await keeper.drop(self.key, "stdin", "stdout", "stderr", "pipe_read", "pipe_write")
-        if await keeper.signal(self.key, signal.SIGTERM) and self.record.pid is not None:
-            self._over = self._loop.time() + self._grace_s
-            while (  # noqa: ASYNC110 - nothing tells when a group has ended
-                self._loop.time() < self._over and await asyncio.to_thread(processes.group_lives, self.record.pid) is not False
-            ):
-                await asyncio.sleep(GROUP_POLL_S)
-            await keeper.signal(self.key, signal.SIGKILL)
-        await keeper.reap(self.key)
+        """Ends what is left of it; its record and its stderr stay. `end` can shorten the grace."""
+        self._over = self._loop.time() + self._grace_s
+        await self._partner.bury(lambda: self._over - self._loop.time())
 
     def release(self) -> None:
         """Lets go of all its descriptors and its memory here; the keeper's duplicates stay."""

@@ -10,6 +10,7 @@ from coprocd.protocol.errors import CoprocdError
 from coprocd.protocol.objects import CoprocessSpec
 from coprocd.runtime import reserve
 from coprocd.runtime.coprocess import Coprocess
+from coprocd.runtime.partner import CONNECTION, Partner
 
 if TYPE_CHECKING:
     from coprocd.runtime.session import Session
@@ -49,9 +50,9 @@ class Coprocesses:
         self._all = sorted([*self._all, coprocess], key=lambda c: c.record.started_at)
         return True
 
-    async def run(self, spec: CoprocessSpec, started_by: str = "rpc") -> Coprocess:
+    async def run(self, spec: CoprocessSpec, started_by: str = "rpc", partner: Partner | None = None) -> Coprocess:
         """As `start`, for a caller who wants to be told when it was ended before it was started."""
-        coprocess = await self.start(spec, started_by)
+        coprocess = await self.start(spec, started_by, partner)
         session = self._session
         if session.closing or coprocess.ended_while_starting == "session_ended":
             how = "was closed" if session.closing else "ended"
@@ -62,13 +63,20 @@ class Coprocesses:
             )
         return coprocess
 
-    async def start(self, spec: CoprocessSpec, started_by: str = "rpc") -> Coprocess:
-        """Starts a coprocess, its cursor set in this very turn; it returns once it is spawned."""
-        coprocess = self.open(spec, started_by)
+    async def start(self, spec: CoprocessSpec, started_by: str = "rpc", partner: Partner | None = None) -> Coprocess:
+        """Starts a coprocess, its cursor set in this very turn; it returns once it is spawned. `partner` is for one that is no job."""
+        coprocess = self.open(spec, started_by, partner=partner)
         await self.spawn(coprocess, spec)
         return coprocess
 
-    def open(self, spec: CoprocessSpec, started_by: str, shown_to: int | None = None, known_as: str | None = None) -> Coprocess:
+    def open(
+        self,
+        spec: CoprocessSpec,
+        started_by: str,
+        shown_to: int | None = None,
+        known_as: str | None = None,
+        partner: Partner | None = None,
+    ) -> Coprocess:
         """A coprocess whose cursor and silence stand from this instant; `spawn` must follow.
 
         `shown_to`: what viewers were told of ends here, and silence begins no sooner. `known_as`: the id that it has been given already.
@@ -86,7 +94,7 @@ class Coprocesses:
                 retained_from=log.retained_from,
                 output_offset=now,
             )
-        coprocess = Coprocess.create(session, spec, offset, started_by, known_as)
+        coprocess = Coprocess.create(session, spec, offset, started_by, known_as, partner)
         if spec.silent:
             silent_from = now if shown_to is None else max(offset, shown_to)
             if not log.silence.open(silent_from, log.retained_from):
@@ -114,12 +122,13 @@ class Coprocesses:
         if not session.connected or session.closing:
             raise session.exited_error()
         if spec.input and running is not None:
+            what = "a connection" if running.record.started_by == CONNECTION else f"pid {running.record.pid}"
             session.context.events.append(
                 "coprocess.refused", session.id, command=spec.command or "", running=running.record.id, started_by=started_by
             )
             raise CoprocdError(
                 "coprocess_already_running",
-                f"session {session.record.name} runs the coprocess {running.record.command!r} (pid {running.record.pid}, {running.record.id}); "
+                f"session {session.record.name} runs the coprocess {running.record.command!r} ({what}, {running.record.id}); "
                 "stop it first (coprocctl stop-coprocess), or run an observer (--observe)",
                 coprocess=running.record.id,
                 command=running.record.command,

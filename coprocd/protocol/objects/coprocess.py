@@ -32,6 +32,21 @@ class CoprocessRun(CoprocessSpec, kw_only=True):
     session: SessionRef
 
 
+class CoprocessConnect(Params, kw_only=True):
+    """The query of `GET /sessions/{session}/coprocess`: as `coprocess.run`, for a connection in place of a job.
+
+    `command` is how it is called where coprocesses are shown.
+    """
+
+    command: Annotated[str, Meta(min_length=1, max_length=1000)] = "connection"
+    silent: bool = False
+    from_: Literal["now", "line", "question"] | Offset = field(default="now", name="from")
+    on_stall: Literal["end", "wait"] = "end"
+    on_full: Literal["pause", "drop", "end"] = "pause"
+    input: bool = True
+    name: Name | None = None
+
+
 class CoprocessStop(Params, kw_only=True):
     session: SessionRef
     name: Name | None = None
@@ -51,7 +66,7 @@ class CoprocessList(Params, kw_only=True):
 
 
 CoprocessState = Literal["starting", "running", "ended"]
-EndReason = Literal["exited", "stdout_closed", "stopped", "stalled", "not_reading", "session_ended", "spawn_failed"]
+EndReason = Literal["exited", "stdout_closed", "stopped", "stalled", "not_reading", "connection_lost", "session_ended", "spawn_failed"]
 
 
 class Coprocess(Struct, kw_only=True):

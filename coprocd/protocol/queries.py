@@ -2,7 +2,9 @@
 
 The daemon's screen answers them, once; a terminal that is shown them would answer again, and what it answers would be typed.
 Sans-IO, imports nothing of ours; clients call it before they draw. A question is dropped whole, whatever else it does, and nothing
-but questions goes. What is cut across two pieces is held back until it is known what it is, never more than HELD_MOST_BYTES.
+but questions goes. ST stands in its place: what was in progress before it ends there, as it would have. Controls inside a sequence are
+put before it, so that whoever looks for sequences in what is left finds them whole; the characters of C1 go, with which some terminals begin
+sequences and the screen does not. What is cut across two pieces is held back until it is known what it is, never more than HELD_MOST_BYTES.
 
 What asks, by xterm's control sequences and those of its kin:
 
@@ -31,53 +33,37 @@ HELD_MOST_BYTES = 4 << 10
 
 _ENQ = b"\x05"
 _CAN = b"\x18"
+_ST = b"\x1b\\"
+"""What ends a string (ECMA-48 §8.3.143), and has no effect anywhere else."""
 _CUT_C1 = b"\xc2"
-_C1 = (b"\xc2\x9b", b"\xc2\x9d", b"\xc2\x90", b"\xc2\x9f", b"\xc2\x9a")
-"""CSI, OSC, DCS, APC and DECID in one character (ECMA-48 §5.3), in UTF-8."""
+_C1 = re.compile(rb"\xc2[\x80-\x9f]")
 
 _CONTROLS = bytes(byte for byte in range(0x20) if byte not in (0x18, 0x1A, 0x1B)) + b"\x7f"
-"""What may stand inside a sequence: it has its own effect there, and does not end the sequence."""
-_INSIDE = rb"[\x00-\x17\x19\x1c-\x1f\x7f]*+"
-_INSIDE_MOST = 32
-"""Controls between an ESC and what it introduces; behind more of them the ESC is dropped."""
-_PARAMETERS = rb"[0-?\x00-\x17\x19\x1c-\x1f\x7f]*+[ -/\x00-\x17\x19\x1c-\x1f\x7f]*+"
-_PARAMETER = rb"[ -?\x00-\x17\x19\x1c-\x1f\x7f]"
-_OSC_TEXT = rb"(?:[^\x07\x18\x1a\x1b\xc2]++|\xc2(?![\x90\x9a-\x9d\x9f]))*+"
-_OSC_TELLS = rb"(?:[012789]|133|633|777);"
-"""Titles, directories, links, notifications and shell marks ask nothing."""
-_STRING_TEXT = rb"(?:[^\x18\x1a\x1b\xc2]++|\xc2(?![\x90\x9a-\x9d\x9f]))*+"
-_STRING_END = rb"\xc2\x9c|(?=[\x18\x1a\x1b]|\xc2[\x90\x9a\x9b\x9d\x9f])"
-"""What ends any string. An ESC, with which ST begins too, stays: it begins a sequence of its own, which as ST has no effect."""
-_OSC_END = rb"\x07|" + _STRING_END
+_CONTROL = rb"[\x00-\x17\x19\x1c-\x1f\x7f]"
+"""What may stand inside a sequence: it has its own effect there and then, and does not end the sequence."""
+_NO_CONTROLS = bytes(byte for byte in range(0x100) if byte not in _CONTROLS)
+_OSC_TEXT = rb"[^\x07\x18\x1a\x1b]*+"
+_STRING_TEXT = rb"[^\x18\x1a\x1b]*+"
+_OSC_END = rb"\x07|(?=[\x18\x1a\x1b])"
+"""CAN, SUB and ESC end any string. An ESC, with which ST begins too, stays: it begins a sequence of its own, which as ST has no effect."""
+_STRING_END = rb"(?=[\x18\x1a\x1b])"
 _CONTROL_END = rb"[@-~]|(?=[\x18\x1a\x1b\x80-\xff])"
 
-_ESCAPE = rb"\x1b" + _INSIDE
-_CONTROL_BEGIN = rb"(?:%b\[|\xc2\x9b)" % _ESCAPE
-_OSC_BEGIN = rb"(?:%b\]|\xc2\x9d)" % _ESCAPE
-_STRING_BEGIN = rb"(?:%b(?P<kind>[P_])|\xc2(?P<c1>[\x90\x9f]))" % _ESCAPE
-
-
-def _questions(control: bytes, osc: bytes, string: bytes, decid: bytes) -> bytes:
-    """A pattern of the sequences among which the questions are, given how each kind begins."""
-    alternatives = (
-        rb"%b(?P<control>\?%bm|%b[cnpqtuvwxyRSfh|])" % (control, _PARAMETERS, _PARAMETERS),
-        rb"%b%b{%d,}+[@-~]?" % (control, _PARAMETER, HELD_MOST_BYTES),
-        rb"%b(?!%b)(?P<osc>%b)(?:%b)" % (osc, _OSC_TELLS, _OSC_TEXT, _OSC_END),
-        rb"%b(?P<string>%b)(?:%b)" % (string, _STRING_TEXT, _STRING_END),
-        decid,
-    )
-    return b"|".join(alternatives)
-
-
-_MANY_INSIDE = rb"(?P<controls>[\x00-\x17\x19\x1c-\x1f\x7f]{%d,}+)" % _INSIDE_MOST
-_SEQUENCE = re.compile(rb"\x1b(?:%b|%b(?:%b))" % (_MANY_INSIDE, _INSIDE, _questions(rb"\[", rb"\]", rb"(?P<kind>[P_])", rb"Z")))
-_SEQUENCE_OR_C1 = re.compile(
-    rb"\x1b%b|%b" % (_MANY_INSIDE, _questions(_CONTROL_BEGIN, _OSC_BEGIN, _STRING_BEGIN, rb"(?:%bZ|\xc2\x9a)" % _ESCAPE))
+_SEQUENCE = re.compile(
+    rb"\x1b(?:\[(?P<control>\?%bm|%b[cnpqtuvwxyRSfh|])" % ((rb"[0-?]*+[ -/]*+",) * 2)
+    + rb"|\[[ -?]{%d,}+[@-~]?" % HELD_MOST_BYTES
+    # Titles, directories, links, notifications and shell marks ask nothing.
+    + rb"|\](?!(?:[012789]|133|633|777);)(?P<osc>%b)(?:%b)" % (_OSC_TEXT, _OSC_END)
+    + rb"|(?P<string>[P_]%b)%b" % (_STRING_TEXT, _STRING_END)
+    + rb"|Z)"
 )
-_UNUSUAL = re.compile(rb"\x1b(?!\[(?:[0-9;:]*+[@A-HJ-MPSTXZ`abd-hlmrs]|\?[0-9;]*+[hlJK])|[()][0-9A-Z]|\\|\]%b)" % _OSC_TELLS)
-"""A sequence that may ask. The others are most of those there are, but for `CSI ? 2048 h`."""
-_OPEN_CONTROL = re.compile(rb"%b|%b(?P<parameters>%b*+)" % (_ESCAPE, _CONTROL_BEGIN, _PARAMETER))
-_OPEN_STRING = re.compile(rb"%b(?P<osc>%b)|%b(?P<string>%b)" % (_OSC_BEGIN, _OSC_TEXT, _STRING_BEGIN, _STRING_TEXT))
+"""The sequences among which the questions are."""
+_MIXED = re.compile(rb"\x1b(?=%b|\[[ -?]*+%b)%b*+(?:\[(?:[ -?]|%b)*+)?" % (*[_CONTROL] * 4,))
+"""The beginning of a sequence with controls inside."""
+_UNUSUAL = re.compile(rb"\x1b(?!\[(?:[0-9;:]*+[@A-HJ-MPSTXZ`abd-fms]|\?[0-9;]*+[JK])|[78DEM\\])")
+"""A sequence other than those that only move the cursor, erase, or set how text looks: they are most of those there are."""
+_OPEN_CONTROL = re.compile(rb"\x1b(?:\[(?P<parameters>[ -?]*+))?")
+_OPEN_STRING = re.compile(rb"\x1b(?:\](?P<osc>%b)|(?P<string>[P_]%b))" % (_OSC_TEXT, _STRING_TEXT))
 _END_OF_CONTROL = re.compile(_CONTROL_END)
 _END_OF_OSC = re.compile(_OSC_END)
 _END_OF_STRING = re.compile(_STRING_END)
@@ -86,7 +72,6 @@ _CONTROL_ASKS = re.compile(
     rb"[>=]?[0-9;:]*c|\??[0-9;:]*(?:n|\$p)|>[0-9;:]*q|\?[0-9;:]*[uSmf]"
     rb"|[0-9;:]*(?:x|\*y|[$&]u|\$w|\+x|\"v|'\||#R)|0*(?:1[134-689]|2[01])(?:[;:].*)?t"
 )
-_SIZES_TOLD_NUMBER = b"2048"
 _SIZES_TOLD = re.compile(rb"\?(?:.*;)?0*2048(?:;.*)?h")
 _OSC_NUMBER = re.compile(rb"0*([0-9]*)(;?)")
 _OSC_NUMBERS = frozenset((b"4", b"5", *(b"%d" % number for number in range(10, 20)), b"21", b"22", b"50", b"176", b"702"))
@@ -99,7 +84,7 @@ _DCS = (b"$q", b"+q", b"+Q", b"tmux;")
 class Queries:
     """The filter of one stream."""
 
-    __slots__ = ("_held", "_passed_until", "_swallowed_until")
+    __slots__ = ("_held", "_passed_until", "_swallowed_until", "usual")
 
     def __init__(self) -> None:
         self.reset()
@@ -111,6 +96,8 @@ class Queries:
         """What ends the string that is passed on, if one is in progress."""
         self._swallowed_until: re.Pattern[bytes] | None = None
         """What ends the sequence that is dropped, if one is in progress."""
+        self.usual = True
+        """Whether the sequences that begin in what was last returned only move the cursor, erase, or set how text looks."""
 
     @property
     def between(self) -> bool:
@@ -124,34 +111,44 @@ class Queries:
         if self._held:
             data = self._held + data
             self._held = b""
-        if self._swallowed_until is not None:
-            data = self._swallow(data)
-        sequence, last = _SEQUENCE, data.rfind(b"\x1b")
         cut = b""
         if _CUT_C1 in data:
+            data = _C1.sub(b"", data)
             if data.endswith(_CUT_C1):
                 data, cut = data[:-1], _CUT_C1
-            if (begun := max(map(data.rfind, _C1))) >= 0:
-                sequence, last = _SEQUENCE_OR_C1, max(last, begun)
+        if self._swallowed_until is not None:
+            data = self._swallow(data)
         if self._passed_until is not None and self._passed_until.search(data) is not None:
             self._passed_until = None
+        last = data.rfind(b"\x1b")
+        self.usual = True
         if last >= 0:
-            known = self._until_open(data, last)
-            if sequence is _SEQUENCE_OR_C1 or _UNUSUAL.search(data, 0, known) is not None or _SIZES_TOLD_NUMBER in data:
-                # What begins behind ends a string that is in progress, as CAN does.
-                left = data if known == len(data) else data[:known] + _CAN
-                data = sequence.sub(_without_question, left)[: None if left is data else -1]
-            else:
-                data = data[:known]
+            data = self._without_questions(data, last)
         self._held += cut
         return data
+
+    def _without_questions(self, data: bytes, last: int) -> bytes:
+        """`data`, whose last sequence begins at `last`, up to where it is known what it is."""
+        if _MIXED.match(data, last) is not None:
+            data = data[:last] + _MIXED.sub(_apart, data[last:])
+            last = data.rfind(b"\x1b")
+        known = self._until_open(data, last)
+        self.usual = _UNUSUAL.search(data, 0, known) is None
+        if self.usual:
+            data = data[:known]
+        elif known == len(data):
+            data = _SEQUENCE.sub(_without_question, _MIXED.sub(_apart, data))
+        else:
+            # What begins behind ends a string that is in progress, as CAN does.
+            data = _SEQUENCE.sub(_without_question, _MIXED.sub(_apart, data[:known] + _CAN))[:-1]
+        return data if self._swallowed_until is None else data + _ST
 
     def _swallow(self, data: bytes) -> bytes:
         """What comes after the sequence that is dropped."""
         assert self._swallowed_until is not None
         end = self._swallowed_until.search(data)
         if end is None:
-            return _CUT_C1 if data.endswith(_CUT_C1) else b""
+            return b""
         self._swallowed_until = None
         return data[end.end() :]
 
@@ -161,8 +158,6 @@ class Queries:
         if found is not None:
             if found["parameters"] is not None and len(found["parameters"]) >= HELD_MOST_BYTES:
                 self._swallowed_until = _END_OF_CONTROL
-            elif found["parameters"] is None and len(data) - last > _INSIDE_MOST:
-                return len(data)
             else:
                 self._held = data[last:]
             return last
@@ -185,30 +180,27 @@ def _without_question(found: re.Match[bytes]) -> bytes:
     if found["control"] is not None:
         control = found["control"]
         if len(control) > HELD_MOST_BYTES:
-            return b""
-        control = control.translate(None, _CONTROLS)
+            return _ST
         if _SIZES_TOLD.fullmatch(control) is not None:
             kept = b";".join(number for number in control[1:-1].split(b";") if number.lstrip(b"0") != b"2048")
-            return b"\x1b[?%bh" % kept if kept else b""
-        return b"" if _CONTROL_ASKS.fullmatch(control) is not None else found[0]
-    if found["osc"] is not None or found["string"] is not None:
-        return b"" if _string_asks(found, whole=True) is not False else found[0]
-    return found["controls"] or b""
+            return b"\x1b[?%bh" % kept if kept else _ST
+        return _ST if _CONTROL_ASKS.fullmatch(control) is not None else found[0]
+    return found[0] if _string_asks(found, whole=True) is False else _ST
+
+
+def _apart(found: re.Match[bytes]) -> bytes:
+    """The controls inside a sequence, and then the sequence: the same effect. What is in progress before them ends, as with the sequence."""
+    return _ST + found[0].translate(None, _NO_CONTROLS) + found[0].translate(None, _CONTROLS)
 
 
 def _string_asks(found: re.Match[bytes], whole: bool) -> bool | None:
-    """Whether a string asks; None: that is not known yet. What it says of a beginning holds for all that begins so."""
-    if found["osc"] is not None:
-        text, asks = found["osc"], _osc_asks
-    else:
-        text, asks = found["string"], _dcs_asks if found["kind"] == b"P" or _c1(found) == b"\x90" else _apc_asks
+    """Whether a string asks, DECID among them; None: that is not known yet. What it says of a beginning holds for all that begins so."""
+    text, asks = (found["osc"], _osc_asks) if found["osc"] is not None else (found["string"], _other_asks)
+    if text is None:
+        return True
     if len(text) >= HELD_MOST_BYTES:
         text, whole = text[:HELD_MOST_BYTES], False
     return asks(text.translate(None, _CONTROLS), whole)
-
-
-def _c1(found: re.Match[bytes]) -> bytes | None:
-    return found["c1"] if "c1" in found.re.groupindex else None
 
 
 def _osc_asks(text: bytes, whole: bool) -> bool | None:
@@ -238,14 +230,13 @@ def _osc_asks(text: bytes, whole: bool) -> bool | None:
     return False if whole else None
 
 
-def _dcs_asks(text: bytes, whole: bool) -> bool | None:
-    return _begins(text.lstrip(b"0123456789:;"), _DCS, whole)
-
-
-def _apc_asks(text: bytes, whole: bool) -> bool | None:
-    if not text.startswith(b"G"):
-        return False if text or whole else None
-    keys, parted, _ = text[1:].partition(b";")
+def _other_asks(text: bytes, whole: bool) -> bool | None:
+    """Of a DCS or an APC, with the letter that it begins with."""
+    if text.startswith(b"P"):
+        return _begins(text[1:].lstrip(b"0123456789:;"), _DCS, whole)
+    if not text.startswith(b"_G"):
+        return False if len(text) > 1 or whole else None
+    keys, parted, _ = text[2:].partition(b";")
     return b"a=q" in keys.split(b",") if parted or whole else None
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import struct
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -59,7 +60,7 @@ class AttachStreams:
                 output_offset=session.log.end,
             )
         socket = web.WebSocketResponse(
-            compress=False, autoping=False, max_msg_size=INPUT_FRAME_BYTES, protocols=(SUBPROTOCOL,), timeout=self._limits.hangup_grace_s
+            compress=False, autoping=False, autoclose=False, max_msg_size=INPUT_FRAME_BYTES, protocols=(SUBPROTOCOL,)
         )
         await socket.prepare(request)
         transport = request.transport
@@ -77,13 +78,11 @@ class AttachStreams:
         sender = asyncio.create_task(stream.send(self._daemon.describe().protocol))
         try:
             await stream.receive()
-            if stream.closing:
-                await sender
         finally:
             self._open.pop(stream, None)
             sender.cancel()
             session.viewers.detach(viewer)
-            transport.abort()
+            stream.close()
         return socket
 
     def end(self) -> None:
@@ -101,33 +100,44 @@ class AttachStream:
     ) -> None:
         """One that is to go and does not take what is sent for `grace_s` is cut off."""
         self.viewer = viewer
-        self.closing = False
-        """Whether the connection is being closed from here."""
+        self._closing = False
+        """Whether the client was told that nothing follows."""
         self._socket = socket
         self._transport = transport
         self._session = session
         self._grace_s = grace_s
         self._loop = asyncio.get_running_loop()
         self._in_turn = False
-        viewer.on_leave = lambda: self._loop.call_later(grace_s, transport.abort)
+        viewer.on_leave = self._cut_off_later
+
+    def close(self) -> None:
+        """Ends the connection, once it has taken what was sent."""
+        self._transport.close()
+        self._cut_off_later()
+
+    def _cut_off_later(self) -> None:
+        self._loop.call_later(self._grace_s, self._transport.abort)
 
     # -- to the client -----------------------------------------------------------------------------------------------------
 
     async def send(self, protocol: object) -> None:
-        """Sends what the viewer has, until it has all or is to go; then the connection is closed."""
+        """Sends what the viewer has, until it has all or is to go; the client then closes the connection, or is cut off."""
         try:
             code, why = await self._send_all(protocol)
-            self.closing = True
-            async with asyncio.timeout(self._grace_s):
-                await self._socket.close(code=code, message=why)
-        except (ConnectionError, TimeoutError):
-            pass
+            self._closing = True
+            self._cut_off_later()
+            await self._say_close(code, why)
+        except ConnectionError:
+            self._transport.abort()
         except CoprocdError as error:
             log.info("session %s: a client was cut off: %s", self._session.id, error)
+            self._transport.abort()
         except Exception:
             log.exception("session %s: sending to a client failed", self._session.id)
-        finally:
             self._transport.abort()
+
+    async def _say_close(self, code: int, why: bytes = b"") -> None:
+        await self._socket.send_frame(struct.pack(">H", code) + why, WSMsgType.CLOSE)
 
     async def _send_all(self, protocol: object) -> tuple[int, bytes]:
         """… and with what code and words the connection is to be closed."""
@@ -189,7 +199,9 @@ class AttachStream:
             elif message.type is WSMsgType.PING:
                 await self._socket.pong(message.data)
             elif message.type is not WSMsgType.PONG:
-                return
+                break
+        if message.type is WSMsgType.CLOSE and not self._closing:
+            await self._say_close(CLOSED)
 
     def _end_turn(self) -> None:
         self._in_turn = False
@@ -205,7 +217,7 @@ class AttachStream:
         for piece in (data[at : at + most] for at in range(0, len(data), most)):
             try:
                 while not self._typed(piece):
-                    if self.closing:
+                    if self._closing:
                         return
                     await session.input_moved(ROOM_S)
             except CoprocdError as error:

@@ -72,6 +72,8 @@ class Attached:
                 return message
             if kind == CLOSE:
                 self.closed = (struct.unpack(">H", payload[:2])[0], payload[2:].decode())
+                self.socket.sendall(masked(CLOSE, payload))
+                self.socket.close()
                 return None
 
     def frame(self) -> tuple[int, bytes]:

@@ -202,12 +202,15 @@ class Viewer:
             self._waiting.pop(key, None)
         return list(greeting.values())
 
-    def _due(self, place: Place) -> list[Message]:
-        """The messages that belong before what comes after `place`."""
-        due = []
-        at_end = place.offset >= self._session.display.end
+    def _due(self) -> list[Message]:
+        """The messages that belong before what it is shown next."""
+        due: list[Message] = []
+        if not self._waiting:
+            return due
+        offset = self.offset
+        at_end = offset >= self._session.display.end
         for key, waiting in list(self._waiting.items()):
-            if waiting.offset > place.offset and not at_end:
+            if waiting.offset > offset and not at_end:
                 break
             due.append(self._waiting.pop(key).message)
         return due
@@ -216,14 +219,28 @@ class Viewer:
 
     def take(self) -> list[Message | bytes]:
         """What is to be sent next, with at most a frame of output, and moves past it; nothing when it has all, or must ack first."""
-        place = self._place
+        assert self._place is not None
+        taken: list[Message | bytes] = []
+        before = None
+        while not taken and self._place != before:
+            before = self._place
+            taken += self._due()
+            self._show(taken)
+            taken += self._due()
+        return taken
+
+    def _show(self, taken: list[Message | bytes]) -> None:
+        """Adds to it what comes next of the output, up to where a message belongs."""
+        place, log = self._place, self._session.log
         assert place is not None
-        taken: list[Message | bytes] = [*self._due(place)]
         most = min(FRAME_BYTES, self._window())
-        if self._waiting:
-            most = min(most, next(iter(self._waiting.values())).offset - place.offset)
         if most <= 0:
-            return taken
+            return
+        silent = log.silence.within(place.offset, self._session.display.end)
+        if silent and silent[0][0] == place.offset:
+            most = max(most, silent[0][1] - place.offset)
+        if self._waiting:
+            most = min(most, max(0, next(iter(self._waiting.values())).offset - place.offset))
         for step in self._session.display.steps(place, most):
             if isinstance(step, Injection):
                 at = {"type": "offset", "offset": place.offset, "reason": "inject"}
@@ -237,7 +254,6 @@ class Viewer:
             else:
                 self._jump(step.start, step.stop)
             place = self._place = after(place, step)
-        return taken
 
     @property
     def has_all(self) -> bool:

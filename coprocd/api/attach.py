@@ -34,6 +34,9 @@ UNSENT_BYTES = 64 << 10
 TURN_S = 0.0002
 """What a client sends is looked at for so long at a time: one that floods costs others no more than this a turn."""
 
+GOING_S = 0.3
+"""A client has so long to take that the daemon ends; it will be back, and nothing is lost to it."""
+
 ROOM_S = 1.0
 """How often it is looked whether there is room for what is typed, when nothing tells."""
 
@@ -47,6 +50,7 @@ class AttachStreams:
         self._daemon = daemon
         self._limits = limits
         self._open: dict[AttachStream, None] = {}
+        self._none_open = asyncio.Event()
         self._ending = False
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
@@ -79,7 +83,9 @@ class AttachStreams:
         try:
             await stream.receive()
         finally:
-            self._open.pop(stream, None)
+            del self._open[stream]
+            if not self._open:
+                self._none_open.set()
             sender.cancel()
             session.viewers.detach(viewer)
             stream.close()
@@ -90,6 +96,12 @@ class AttachStreams:
         self._ending = True
         for stream in self._open:
             stream.viewer.leave("daemon")
+
+    async def ended(self) -> None:
+        """Returns when there is none: each has been told, or cut off."""
+        while self._open:
+            self._none_open.clear()
+            await self._none_open.wait()
 
 
 class AttachStream:
@@ -108,12 +120,18 @@ class AttachStream:
         self._grace_s = grace_s
         self._loop = asyncio.get_running_loop()
         self._in_turn = False
-        viewer.on_leave = self._cut_off_later
+        viewer.on_leave = self._on_leave
 
     def close(self) -> None:
         """Ends the connection, once it has taken what was sent."""
         self._transport.close()
         self._cut_off_later()
+
+    def _on_leave(self) -> None:
+        if self.viewer.leaves_for == "daemon":
+            self._loop.call_later(GOING_S, self._transport.abort)
+        else:
+            self._cut_off_later()
 
     def _cut_off_later(self) -> None:
         self._loop.call_later(self._grace_s, self._transport.abort)

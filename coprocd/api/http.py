@@ -83,7 +83,8 @@ class HttpApi:
         self._coprocesses.end()
 
     async def drained(self) -> None:
-        """Waits until no POST is in progress."""
+        """Waits until no POST is in progress, and nobody is attached."""
+        await self._attached.ended()
         while self._calls:
             self._no_calls.clear()
             await self._no_calls.wait()

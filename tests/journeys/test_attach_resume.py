@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import random
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 from support.attached import Attached
@@ -123,4 +125,60 @@ def test_after_two_hundred_cuts_in_a_flood_it_has_every_byte_once(daemon: Live) 
     wanted = expected(log, going.first, silent, injected)
     assert shown == wanted, where_they_part(shown, wanted)
     assert len(silent) >= CUTS // 20 and len(injected) == CUTS // 5
+    daemon.call("session.close", session=session)
+
+
+def read_to_the_end(client: Attached) -> None:
+    with suppress(EOFError, ConnectionError):
+        client.to_the_end()
+
+
+@pytest.mark.parametrize("end", ["restart", "kill"])
+def test_after_the_daemon_was_replaced_in_a_flood_it_has_exactly_what_it_missed(daemon: Live, end: str) -> None:
+    session = daemon.create(sys.executable, "-c", BURSTS, log_bytes=64 << 20)
+    daemon.output(session, b"ready\n")
+    going = Going(daemon, session)
+    daemon.call("session.inject", session=session, data_b64=base64.b64encode(b"[from before]").decode())
+    going.client.until(b"[from before]")
+    for _ in range(5):
+        daemon.call("session.send_text", session=session, text="gggg")
+        going.read(BURST)
+        reader = threading.Thread(target=read_to_the_end, args=(going.client,))
+        reader.start()
+        getattr(daemon, end)()
+        reader.join()
+        assert going.client.closed == ((1001, "the daemon ends; connect again") if end == "restart" else None)
+        going.cut()
+    daemon.call("session.inject", session=session, data_b64=base64.b64encode(b"[from after]").decode())
+    daemon.client.event("session.injected")
+    going.cut()
+    going.client.until(b"[from after]")
+    daemon.call("session.send_text", session=session, text="q")
+    going.client.to_the_end()
+    shown = bytes(going.shown + going.client.shown)
+    wanted, _ = the_log(daemon, session)
+    for injected in (b"[from before]", b"[from after]"):
+        assert shown.count(injected) == 1
+        shown = shown.replace(injected, b"")
+    assert shown == wanted[going.first :], where_they_part(shown, wanted[going.first :])
+    daemon.call("session.close", session=session)
+
+
+def test_one_whose_place_is_lost_or_of_another_epoch_gets_the_screen_and_the_reason(daemon: Live) -> None:
+    session = daemon.create(sys.executable, "-c", BURSTS, log_bytes=65536)
+    daemon.output(session, b"ready\n")
+    client = Attached(daemon.socket, session)
+    client.message("snapshot", reason="attach")
+    client.next()
+    place = client.resumes()
+    client.close()
+    daemon.call("session.send_text", session=session, text="g")
+    daemon.await_(lambda: daemon.call("session.get", session=session)["output_offset"] >= place["since"] + BURST)
+    lost = Attached(daemon.socket, session, **place)
+    assert lost.message("attached")["offset"] == place["since"]
+    assert lost.message("snapshot")["reason"] == "lag"
+    foreign = Attached(daemon.socket, session, **(place | {"epoch": "another"}))
+    assert foreign.message("snapshot")["reason"] == "attach"
+    for each in (lost, foreign):
+        each.close()
     daemon.call("session.close", session=session)

@@ -76,14 +76,17 @@ class Connection:
                 self.reconnect(timeout_s)
         raise AssertionError("unreachable")
 
-    def notifications(self, method: str) -> Iterator[dict[str, Any]]:
-        """The params of every notification of that name, those that came during a call first. Raises ConnectionLost at the end."""
+    def notifications(self, method: str, deadline: float | None = None) -> Iterator[dict[str, Any]]:
+        """The params of every notification of that name, those that came during a call first. Raises ConnectionLost at the end.
+
+        deadline:   on the monotonic clock; past it, TimeoutError
+        """
         while True:
             while self._notifications:
                 message = self._notifications.pop(0)
                 if message["method"] == method:
                     yield message["params"]
-            message = self._receive(None)
+            message = self._receive(deadline)
             if "method" in message:
                 self._notifications.append(message)
 

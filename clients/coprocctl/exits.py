@@ -21,7 +21,12 @@ __all__ = [
     "Failure",
     "NoDaemon",
     "Refused",
+    "status_of",
 ]
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 EXIT_NO_READER = 141  # 128 + SIGPIPE
@@ -37,6 +42,16 @@ exit status:
 
 With --json an error is an object on stderr: {"error": {"code", "message", "data"?}}; the exit status is the same.
 """
+
+
+def status_of(ended: dict[str, Any]) -> int | None:
+    """The exit status of a job as a shell gives it, 128 + n for signal n; None where it is not known."""
+    if ended["signal"]:
+        import signal
+
+        number = getattr(signal, ended["signal"], 0)
+        return 128 + int(number) if number else None
+    return None if ended["exit_status"] is None else int(ended["exit_status"])
 
 
 class Failure(Exception):

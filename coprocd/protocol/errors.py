@@ -38,6 +38,8 @@ ERRORS: dict[str, tuple[int, int]] = {
     "resource_exhausted": (-32015, 1),
     "permission_denied": (-32016, 1),
     "version_mismatch": (-32017, 1),
+    "timed_out": (-32019, 124),
+    "prompt_not_found": (-32020, 1),
 }
 
 CODES_BY_NUMBER: dict[int, str] = {number: code for code, (number, _) in ERRORS.items()}

@@ -88,6 +88,18 @@ MEANINGS: dict[str, str] = {
     "session.annotate.text": "The note.",
     "session.set_variable.name": "The variable's name.",
     "value": "Its value.",
+    # -- questions
+    "prompt.ask.kind": "What is asked for: a text, the path of a file, a password that is not shown, or yes or no.",
+    "prompt.ask.message": "The question, one line; what does not print is shown escaped.",
+    "prompt.ask.timeout_s": "Wait for the answer so long; without it, for ever.",
+    "prompt.answer.prompt": "The question: its id.",
+    "prompt.answer.value": "The answer: text; for `confirm` true or false; null refuses.",
+    "PromptValue.value": "The answer, or null when it was refused.",
+    "Prompt.kind": "What is asked for.",
+    "Prompt.message": "The question; every character of it prints.",
+    "asked_at": "When it was asked.",
+    "Prompt.waiting": "How many questions come after it.",
+    "Session.prompt": "What the person who is attached is asked now, or null.",
     # -- commands of triggers
     "command_id": "The command's id.",
     "command.list.session": "Only those of this session's triggers.",

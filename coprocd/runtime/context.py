@@ -9,6 +9,7 @@ from coprocd.core.event_log import EventLog
 from coprocd.keeper.client import KeeperClient
 from coprocd.runtime.intake import Intake
 from coprocd.runtime.profiles import Profiles
+from coprocd.runtime.prompts import Prompts
 from coprocd.settings import Settings
 
 if TYPE_CHECKING:
@@ -25,5 +26,6 @@ class Context:
     events: EventLog
     socket_path: str
     profiles: Profiles
+    prompts: Prompts = field(default_factory=Prompts)
     commands: Commands = field(init=False)
     """Set by `Sessions`, whose triggers start them."""

@@ -45,6 +45,7 @@ def describe_session(session: Session) -> objects.Session:
         paused=session.pump.paused(),
         coprocess=current.describe(SUMMARY_STDERR) if current is not None else None,
         observers=sum(c.running and not c.record.input for c in session.coprocesses),
+        prompt=session.context.prompts.current(session),
         profile=record.profile,
         user=record.user,
         host=record.host,

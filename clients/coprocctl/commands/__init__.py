@@ -24,12 +24,14 @@ COMMANDS: dict[str, tuple[tuple[str, tuple[str, ...], str], ...]] = {
         ("resize", (), "set the size of a session's terminal"),
         ("rename", (), "give a session another name"),
         ("signal", (), "send a signal to a session's job"),
+        ("wait", (), "wait until a session's job has ended, or prints nothing"),
         ("close", ("kill",), "end sessions and drop their logs"),
     ),
     "Coprocesses": (
         ("run-coprocess", (), "run a coprocess: it reads what the session prints and types back"),
         ("stop-coprocess", (), "end a session's coprocess"),
         ("coprocess", (), "show a session's coprocess"),
+        ("ask", (), "ask the person who is attached, and print the answer"),
     ),
     "Triggers": (
         ("trigger add", (), "add a trigger: a line appears, an action runs"),

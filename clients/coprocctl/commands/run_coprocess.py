@@ -1,4 +1,4 @@
-"""`coprocctl run-coprocess`: starts a coprocess; with `--wait` stays until it has ended."""
+"""`coprocctl run-coprocess`: starts a coprocess; with `--wait` stays until it has ended, with `--here` it runs beside us."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 
 from coprocctl.arguments import add_session, completes, filled, socket_path, start_of
 from coprocctl.connection import Connection
-from coprocctl.exits import EXIT_OUR_FAULT, EXIT_USAGE, ConnectionLost, Failure, NoDaemon, Refused
+from coprocctl.exits import EXIT_OUR_FAULT, EXIT_USAGE, ConnectionLost, Failure, NoDaemon, Refused, status_of
 from coprocctl.format import escaped
 from coprocctl.output import note, print_json
 
@@ -18,12 +18,16 @@ if TYPE_CHECKING:
 EPILOG = """\
 All that the session prints is the coprocess's stdin, all that it prints is typed. One word is a command for
 /bin/sh; several words are run as they are, without a shell. Prints the coprocess's id and returns at once.
+With --here CMD runs beside this command, in your directory and environment, and ends with it; its stderr is yours.
 
 examples:
   coprocctl run-coprocess chat ./answer.py
   coprocctl run-coprocess chat 'tee /tmp/log | grep -m1 -o "yes"'
   coprocctl run-coprocess chat --observe -- tee -a /tmp/chat.log
+  coprocctl run-coprocess far --here --silent -- rz -E -e -b
 """
+
+SHOWN_MOST = 200  # characters of a command that are shown where coprocesses are, when it runs here
 
 # Ended by the daemon, not by itself: its status says nothing.
 OUR_ENDS = {
@@ -56,10 +60,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     completes(parser.add_argument("--cwd", metavar="DIR", type=filled, help="where it runs; default: the session's directory"), "directory")
     parser.add_argument("--wait", action="store_true", help="stay until it has ended, and exit with its status; 125: the fault is ours")
+    parser.add_argument("--here", action="store_true", help="run it beside this command, which stays as with --wait")
 
 
 def run(args: argparse.Namespace) -> int:
     params = parameters(args)
+    if args.here:
+        return _run_here(args, params)
     with Connection(socket_path(args)) as connection:
         coprocess = _run_and_wait(connection, params) if args.wait else connection.call("coprocess.run", params)
     if args.json:
@@ -67,6 +74,22 @@ def run(args: argparse.Namespace) -> int:
     elif not args.wait:
         print(escaped(coprocess["id"]))
     return exit_status(coprocess) if args.wait else 0
+
+
+def _run_here(args: argparse.Namespace, params: dict[str, Any]) -> int:
+    """Runs it beside us, as a connection."""
+    import shlex
+
+    from coprocctl.here import Here
+
+    argv = params.get("argv") or ["/bin/sh", "-c", params["command"]]
+    query: dict[str, str | int] = {"command": escaped(params.get("command") or shlex.join(argv))[:SHOWN_MOST]}
+    for name in ("from", "on_stall", "on_full", "name", "silent", "input"):
+        if name in params:
+            query[name] = str(params[name]).lower() if isinstance(params[name], bool) else params[name]
+    with Connection(socket_path(args)) as connection:
+        session = connection.call("session.get", {"session": args.session})["id"]
+    return Here(socket_path(args), session, query).run(argv, params.get("cwd"))
 
 
 def parameters(args: argparse.Namespace) -> dict[str, Any]:
@@ -102,12 +125,8 @@ def exit_status(coprocess: dict[str, Any]) -> int:
     if reason in OUR_ENDS:
         note(f"the coprocess was ended ({reason}): {OUR_ENDS[reason]}")
         return EXIT_OUR_FAULT
-    if coprocess["signal"]:
-        import signal
-
-        number = getattr(signal, coprocess["signal"], 0)
-        return 128 + number if number else EXIT_OUR_FAULT
-    return EXIT_OUR_FAULT if coprocess["exit_status"] is None else int(coprocess["exit_status"])
+    status = status_of(coprocess)
+    return EXIT_OUR_FAULT if status is None else status
 
 
 def _run_and_wait(connection: Connection, params: dict[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from coprocd.protocol.objects.command import *
 from coprocd.protocol.objects.coprocess import *
 from coprocd.protocol.objects.daemon import *
 from coprocd.protocol.objects.event import *
+from coprocd.protocol.objects.prompt import *
 from coprocd.protocol.objects.session import *
 from coprocd.protocol.objects.trigger import *
 from coprocd.protocol.objects.values import *

@@ -8,6 +8,7 @@ from msgspec import Meta, Struct, field
 
 from coprocd.protocol.objects.attach import Client
 from coprocd.protocol.objects.coprocess import Coprocess, CoprocessSpec
+from coprocd.protocol.objects.prompt import Prompt
 from coprocd.protocol.objects.trigger import ProfileName, TriggerGiven
 from coprocd.protocol.objects.values import Argv, Env, Key, Labels, LogBytes, Name, Offset, Params, Rows, Seconds, SessionRef
 
@@ -181,6 +182,7 @@ class Session(Struct, kw_only=True):
     paused: Paused | None
     coprocess: Coprocess | None
     observers: int
+    prompt: Prompt | None
     profile: str
     user: str | None
     host: str | None

@@ -25,6 +25,8 @@ NEED_A_DAEMON = {
     "rename": ["x", "y"],
     "signal": ["x", "INT"],
     "close": ["x"],
+    "wait": ["x", "--exit"],
+    "ask": ["x", "--text", "What?"],
     "run-coprocess": ["x", "cat"],
     "stop-coprocess": ["x"],
     "coprocess": ["x"],

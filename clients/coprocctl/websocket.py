@@ -50,21 +50,25 @@ OPENING_S = 30.0
 class Received:
     """What came: `kind` is `binary` (a piece in `data`), `text` (whole, in `text`) or `closed` (`code`, and its reason in `text`)."""
 
-    __slots__ = ("code", "data", "kind", "text")
+    __slots__ = ("code", "data", "kind", "last", "text")
 
-    def __init__(self, kind: Literal["binary", "text", "closed"], data: bytes = b"", text: str = "", code: int = 0) -> None:
+    def __init__(
+        self, kind: Literal["binary", "text", "closed"], data: bytes = b"", text: str = "", code: int = 0, last: bool = True
+    ) -> None:
         self.kind = kind
         self.data = data
         self.text = text
         self.code = code
+        self.last = last
+        """Whether a binary message ends with it."""
 
 
 class WebSocket:
     """An open websocket. Use as a context manager, or `abort()` it."""
 
-    def __init__(self, path: str, target: str, subprotocol: str = "") -> None:
-        """Connects to the daemon at `path` and asks for `target` (see `target`). Raises NoDaemon, Refused (the answer's error), ConnectionLost, Failure."""
-        self._socket = connect(path, OPENING_S)
+    def __init__(self, path: str, target: str, subprotocol: str = "", opening_s: float = OPENING_S) -> None:
+        """Connects to the daemon at `path` and asks for `target` (see `target`), within `opening_s`. Raises NoDaemon, Refused (the answer's error), ConnectionLost, Failure."""
+        self._socket = connect(path, opening_s)
         self._protocol = WSConnection(ConnectionType.CLIENT)
         self._unsent: deque[memoryview] = deque()
         self._text: list[str] = []
@@ -72,7 +76,7 @@ class WebSocket:
         self.unsent_bytes = 0
         self.closed = self.closing = False
         try:
-            self._socket.settimeout(OPENING_S)
+            self._socket.settimeout(opening_s)
             self._open(target, subprotocol)
             self._socket.setblocking(False)
         except BaseException:
@@ -157,7 +161,8 @@ class WebSocket:
 
     def _taken(self, event: Event) -> Received | None:
         if isinstance(event, BytesMessage):
-            return Received("binary", data=bytes(event.data)) if event.data else None
+            last = event.message_finished
+            return Received("binary", data=bytes(event.data), last=last) if event.data or last else None
         if isinstance(event, TextMessage):
             return self._on_text(event)
         if isinstance(event, Ping):

@@ -29,7 +29,7 @@ SET = [
     (b"\x1b[?1049h\x1b[>1u", b"\x1b[<1u\x1b[?1049l"),
     (b"\x1b[>4;2m", b"\x1b[>4m"),
     (b"\x1b[>4;1f", b"\x1b[>4f"),
-    (b"\x1b[2;10r", b"\x1b[r"),
+    (b"\x1b[2;10r", b"\x1b7\x1b[r\x1b8"),
     (b"\x1b(0", b"\x1b(B"),
     (b"\x0e", b"\x0f"),
     (b"\x1b]8;;http://x\x07link", b"\x1b]8;;\x1b\\"),

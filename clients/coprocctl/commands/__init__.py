@@ -14,7 +14,8 @@ from __future__ import annotations
 # (name, aliases, summary), under the heading that `--help` gives them.
 COMMANDS: dict[str, tuple[tuple[str, tuple[str, ...], str], ...]] = {
     "Sessions": (
-        ("new", (), "start a session and print its id"),
+        ("new", (), "start a session, and attach to it or print its id"),
+        ("attach", (), "show a session on this terminal, and type into it"),
         ("list", ("ls",), "list the sessions, the ended ones that are kept included"),
         ("logs", ("tail",), "print what a session printed, and follow it"),
         ("send", (), "type text into a session"),

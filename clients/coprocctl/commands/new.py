@@ -7,6 +7,7 @@ import os
 import sys
 
 from coprocctl.arguments import byte_count, completes, filled, pair, seconds, socket_path, terminal_size
+from coprocctl.commands.attach import add_attaching, attach
 from coprocctl.exits import EXIT_USAGE, Failure
 from coprocctl.format import escaped, lost_line
 from coprocctl.output import note, print_json
@@ -14,11 +15,12 @@ from coprocctl.start import connect_or_start
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, TextIO
 
 EPILOG = """\
 Without ARGV the session runs your shell, as a login shell. Its environment is this command's, without what
-describes the terminal around it, with --env laid over. The daemon is started when none runs.
+describes the terminal around it, with --env laid over. The daemon is started when none runs. On a terminal, which then
+shows the session, C-\\ detaches; elsewhere, and with -d, the session's id is printed.
 
 examples:
   coprocctl new --name build -- make -j8
@@ -44,21 +46,37 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--lease", metavar="SECONDS", type=seconds, help="close it when the lease is not renewed in time")
     parser.add_argument("--remove", action="store_true", help="drop it, log and all, when it exits")
     parser.add_argument("--log-bytes", metavar="SIZE", type=byte_count, help="how much of its output is kept; default: 4M")
+    add_attaching(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    params = parameters(args)
-    connection, started = connect_or_start(socket_path(args))
+    path = socket_path(args)
+    session = create(path, parameters(args))
+    if args.json:
+        print_json(session)
+    elif args.detached or not (_is_terminal(sys.stdin) and _is_terminal(sys.stdout)):
+        print(escaped(session["id"]))
+    else:
+        return attach(path, session["id"], args)
+    return 0
+
+
+def create(path: str, params: dict[str, Any]) -> dict[str, Any]:
+    """A new session of the daemon at `path`, which is started if none runs."""
+    connection, started = connect_or_start(path)
     with connection:
         if started and (lost := connection.call("daemon.info").get("lost")):
             note(lost_line(lost))
         # Under a key, ours if not the user's, a start that is asked for twice happens once.
-        session = connection.call("session.create", params, again=True)
-    if args.json:
-        print_json(session)
-    else:
-        print(escaped(session["id"]))
-    return 0
+        session: dict[str, Any] = connection.call("session.create", params, again=True)
+    return session
+
+
+def named(name: str) -> dict[str, Any]:
+    """The params of `session.create` for a session with the user's shell, as `new -n NAME` has them."""
+    parser = argparse.ArgumentParser()
+    arguments(parser)
+    return parameters(parser.parse_args(["--name", name]))
 
 
 def parameters(args: argparse.Namespace) -> dict[str, Any]:
@@ -96,6 +114,10 @@ def parameters(args: argparse.Namespace) -> dict[str, Any]:
     if args.remove:
         params["remove"] = True
     return params
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    return stream is not None and stream.isatty()
 
 
 def _size_here() -> tuple[int, int]:

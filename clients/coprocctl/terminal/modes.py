@@ -40,10 +40,14 @@ class Modes:
 
     def __init__(self) -> None:
         self._open = b""
+        self.title: str | None = None
+        """What was set last."""
+        self.titles_saved = 0
+        """How many titles more than there were are on the terminal's stack; negative where some were taken that were not the session's."""
         self.clear()
 
     def clear(self) -> None:
-        """The terminal is as it was before."""
+        """All has been reset but the titles."""
         self._private: dict[int, None] = {}
         """The private modes that are not as they are by default, in the order in which they were set."""
         self._ansi: dict[int, None] = {}
@@ -52,10 +56,6 @@ class Modes:
         self._charsets: dict[bytes, None] = {}
         self._keyboards = {False: 0, True: 0}
         """How many of kitty's keyboard flags are on the stack of the primary and the alternate screen."""
-        self.titles_saved = 0
-        """How many titles more than there were are on the terminal's stack; negative where some were taken that were not the session's."""
-        self.title: str | None = None
-        """What it last set."""
 
     @property
     def open(self) -> bool:
@@ -124,7 +124,7 @@ class Modes:
         if final in b"hl" and prefix in (b"?", b""):
             self._set(values, prefix == b"?", final == b"h")
         elif final == b"r" and not prefix:
-            self._flag(b"margins", b"\x1b[r", bool(numbers.strip(b";01")))
+            self._flag(b"margins", b"\x1b7\x1b[r\x1b8", bool(numbers.strip(b";01")))
         elif final == b" q" and not prefix:
             self._flag(b"shape", b"\x1b[0 q", first != 0)
         elif final == b"u" and prefix:
@@ -188,9 +188,7 @@ class Modes:
 
     def _escape(self, escape: bytes) -> None:
         if escape == b"c":
-            title = self.title
             self.clear()
-            self.title = title
         elif escape in b"=>":
             self._flag(b"keypad", b"\x1b>", escape == b"=")
         elif escape == b"H":

@@ -1,0 +1,371 @@
+"""One terminal attached to one session, from the first byte until the terminal is as it was: the loop of terminal, stream and signals.
+
+Blocking, one thread, select(2). It connects before it touches the terminal, so that what is wrong is said as by any command. Whatever ends it (the key,
+the end of the session, a signal, an error), the terminal is restored first; where it cannot do that itself, because it was killed, its guardian does.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+
+from coprocctl.connection import Connection, remedy
+from coprocctl.exits import ConnectionLost, Failure, NoDaemon, Refused
+from coprocctl.format import escaped
+from coprocctl.terminal import notification
+from coprocctl.terminal.drawing import Drawing
+from coprocctl.terminal.guardian import Guardian
+from coprocctl.terminal.indicator import Indicator
+from coprocctl.terminal.keyboard import Key, Keyboard
+from coprocctl.terminal.signals import Ended, Signals, stop
+from coprocctl.terminal.stream import Stream
+from coprocctl.terminal.tty import TerminalGone, Tty
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from coprocctl.terminal.keyboard import Typed
+    from coprocctl.terminal.stream import Came
+
+OPENING_S = 30.0
+"""How long the first connection may take; one that is made anew may take RETRY_OPENING_S, and is tried again."""
+RETRY_OPENING_S = 2.0
+RETRY_EACH_S = 0.05
+TICK_S = 0.25
+"""How often it is looked what time changes, while there is something that it does."""
+KEPT_BYTES = 64 << 10
+"""What is typed while there is no connection is kept so far; more is refused with a bell."""
+PATIENCE_S = 2.0
+"""A terminal that takes nothing for so long when the client goes is left as it is."""
+STOP_GRACE_S = 0.5
+STOP_KEY = Key("^]")
+BELL = b"\x07"
+
+
+class Options:
+    """What the command line says."""
+
+    def __init__(self, detach: Key | None, read_only: bool, status: bool, reconnect_s: float) -> None:
+        self.detach = detach
+        self.read_only = read_only
+        self.status = status
+        self.reconnect_s = reconnect_s
+        """How long a lost connection is tried to be made anew."""
+
+
+class Done(Exception):
+    """The end; `text` is what is to be said of it."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+
+class Attachment:
+    """That of this process's terminal to the session `session` of the daemon at `socket_path`."""
+
+    def __init__(self, socket_path: str, session: str, options: Options) -> None:
+        """Raises Failure where there is no terminal."""
+        self._path = socket_path
+        self._options = options
+        self._tty = Tty()
+        self._size = self._tty.size()
+        self._stream = Stream(socket_path, session, options.read_only)
+        self._signals = Signals()
+        self._keyboard = Keyboard(options.detach)
+        self._indicator = Indicator(STOP_KEY.name, options.read_only)
+        self._came: list[Came] = []
+        self._kept = b""
+        self._lost_at: float | None = None
+        self._retry_at = 0.0
+        self._tick_at: float | None = None
+
+    def run(self) -> str:
+        """Attached until the end; what is to be said of it. Raises Failure and Ended."""
+        try:
+            self._stream.open(self._size, OPENING_S)
+            session = self._attached()
+            self._name = escaped(session["name"])
+            self._drawing = Drawing(self._name)
+            return self._run()
+        finally:
+            self._stream.close()
+
+    @property
+    def ended_by(self) -> int | None:
+        """The signal that ended it."""
+        return self._signals.ending
+
+    def _attached(self) -> dict[str, Any]:
+        """The session, as the first message has it; one that this is part of is refused."""
+        deadline = time.monotonic() + OPENING_S
+        while not self._came:
+            socket = self._stream.socket
+            if socket is None:
+                raise ConnectionLost("the daemon closed the connection before it said what was attached")
+            if not socket.waiting:
+                select.select([socket], [], [], max(deadline - time.monotonic(), 0))
+            self._came = self._stream.receive()
+            if not self._came and time.monotonic() >= deadline:
+                raise Failure("the daemon does not answer", 124, "timed_out")
+        kind, message = self._came.pop(0)
+        if kind != "message" or message["type"] != "attached":
+            raise Failure(f"what answers at {self._path} does not speak the attach stream: is it coprocd?")
+        session: dict[str, Any] = message["session"]
+        if os.environ.get("COPROCD_SESSION") == session["id"]:
+            raise Failure(f"this is session {escaped(session['name'])}: attached to itself it would show what it shows", 4, "refused")
+        return session
+
+    # -- the terminal ------------------------------------------------------------------------------------------------------
+
+    def _run(self) -> str:
+        guardian = Guardian(self._tty)
+        self._guardian = guardian
+        self._signals.install()
+        try:
+            try:
+                self._enter()
+                self._loop()
+            finally:
+                self._leave()
+        except Done as done:
+            return done.text
+        except TerminalGone:
+            return ""
+        finally:
+            guardian.dismiss()
+            self._signals.uninstall()
+        raise AssertionError("unreachable")
+
+    def _enter(self) -> None:
+        """Takes the terminal."""
+        begin = self._drawing.begin(self._size[0])
+        self._guardian.tell(self._drawing.reset())
+        self._tty.raw()
+        self._write(begin)
+
+    def _leave(self) -> None:
+        """Gives the terminal back, as it was."""
+        flush = self._drawing.modes.talks and self._signals.ending is None
+        try:
+            if select.select([], [1], [], PATIENCE_S)[1]:
+                self._tty.write(self._drawing.end(self._size[0]))
+        except (TerminalGone, OSError):
+            flush = False
+        self._tty.restore(flush)
+        self._guardian.tell(None)
+
+    def _write(self, data: bytes) -> None:
+        """Shows it; a signal that ends the client ends the wait for a terminal that takes nothing."""
+        if data:
+            with self._signals:
+                self._tty.write(data)
+
+    def _show(self, data: bytes) -> None:
+        """Shows what `drawing` made; the guardian knows before what it leaves set."""
+        if self._drawing.changed:
+            self._guardian.tell(self._drawing.reset())
+        self._write(data)
+
+    # -- the loop ----------------------------------------------------------------------------------------------------------
+
+    def _loop(self) -> None:
+        """Raises Done, Ended, TerminalGone or Failure."""
+        came, self._came = self._came, []
+        self._on_came(came)
+        while True:
+            socket = self._stream.socket
+            reading: list[Any] = [self._signals]
+            if not self._stream.full:
+                reading.append(self._tty)
+            if socket is not None:
+                reading.append(socket)
+            readable, writable, _ = select.select(
+                reading, [socket] if socket is not None and socket.unsent_bytes else [], [], self._timeout()
+            )
+            if self._signals in readable:
+                self._on_signals()
+            if self._tty in readable:
+                pastes = self._drawing.modes.bracketed_paste
+                self._on_typed(self._keyboard.feed(self._tty.read(), time.monotonic(), pastes))
+            self._on_typed(self._keyboard.due(time.monotonic()))
+            if socket is not None and writable:
+                socket.flush()
+            if socket is not None and socket in readable:
+                self._on_came(self._stream.receive())
+            if self._stream.socket is None:
+                self._connect_again()
+            self._tick()
+
+    def _timeout(self) -> float | None:
+        """How long there is nothing to do, if nothing happens; None for ever."""
+        if self._stream.socket is not None and self._stream.socket.waiting:
+            return 0
+        moments = [moment for moment in (self._keyboard.due_at, self._tick_at) if moment is not None]
+        if self._stream.socket is None:
+            moments.append(self._retry_at)
+        return max(min(moments) - time.monotonic(), 0) if moments else None
+
+    def _on_signals(self) -> None:
+        came = self._signals.take()
+        if self._signals.ending is not None:
+            raise Ended
+        if signal.SIGTSTP in came:
+            self._leave()
+            stop()
+            self._signals.take()
+            self._return()
+        elif signal.SIGCONT in came:  # after SIGSTOP, which nobody is told of
+            self._return()
+        elif signal.SIGWINCH in came:
+            self._on_size()
+
+    def _return(self) -> None:
+        """Takes the terminal again, which others have used meanwhile."""
+        self._size = self._tty.size()
+        self._enter()
+        self._draw_anew()
+
+    def _on_size(self) -> None:
+        size = self._tty.size()
+        if size != self._size:
+            self._size = size
+            self._stream.resize(*size)
+
+    # -- the keyboard ------------------------------------------------------------------------------------------------------
+
+    def _on_typed(self, typed: list[Typed]) -> None:
+        for what, data in typed:
+            if what == "detach":
+                raise Done("[detached]")
+            if what == "stop":
+                self._stop_what_pauses()
+            elif self._options.read_only:
+                continue
+            elif self._stream.socket is not None:
+                self._stream.type(data)
+            elif len(self._kept) + len(data) <= KEPT_BYTES:
+                self._kept += data
+            else:
+                self._write(BELL)
+
+    def _stop_what_pauses(self) -> None:
+        """Has the coprocess ended that does not read."""
+        by = self._indicator.stoppable(time.monotonic())
+        try:
+            with Connection(self._path, timeout_s=PATIENCE_S) as connection:
+                params = {"session": self._stream.session, "name": by, "grace_s": STOP_GRACE_S}
+                connection.call("coprocess.stop", params, timeout_s=PATIENCE_S)
+        except Failure:
+            self._write(BELL)
+
+    # -- the stream --------------------------------------------------------------------------------------------------------
+
+    def _on_came(self, came: list[Came]) -> None:
+        """Shows output, as much as came at once, and does what messages say between."""
+        output: list[bytes] = []
+        for kind, what in came:
+            if kind in ("output", "redraw"):
+                output.append(what)
+                continue
+            if output:
+                self._show(self._drawing.output(b"".join(output)))
+                output = []
+            if kind == "message":
+                self._on_message(what)
+            else:
+                self._on_lost()
+        if output:
+            self._show(self._drawing.output(b"".join(output)))
+
+    def _on_message(self, message: dict[str, Any]) -> None:
+        now = time.monotonic()
+        match message["type"]:
+            case "attached":
+                self._on_connected(now)
+            case "snapshot":
+                self._show(self._drawing.start_over())
+            case "title":
+                self._drawing.modes.title = message["title"]
+                self._show(self._drawing.additions())
+            case "coprocess":
+                self._indicator.on_coprocess(message["coprocess"])
+                self._indicate(now)
+            case "paused":
+                self._indicator.on_paused(message["paused"], now)
+                self._indicate(now)
+            case "notification":
+                self._show(self._drawing.notification(notification.sequence(message["text"], self._name)))
+            case "error":
+                self._write(BELL)
+            case "detached":
+                raise Done("[detached]" if message.get("by") == "client" else "[detached by another client]")
+            case "exit":
+                raise Done(f"[session {self._name} ended, {_how(message)}]")
+
+    def _on_connected(self, now: float) -> None:
+        self._lost_at = None
+        self._indicator.on_connection(False, now)
+        self._indicator.on_coprocess(None)
+        self._indicator.on_paused(None, now)
+        self._indicate(now)
+        kept, self._kept = self._kept, b""
+        self._stream.type(kept)
+
+    def _on_lost(self) -> None:
+        now = time.monotonic()
+        self._lost_at = self._lost_at or now
+        self._retry_at = now
+        self._indicator.on_connection(True, now)
+        self._indicate(now)
+
+    def _draw_anew(self) -> None:
+        """Has the whole screen drawn, on a connection of its own."""
+        try:
+            self._stream.open(self._size, RETRY_OPENING_S, anew=True)
+        except (NoDaemon, ConnectionLost):
+            self._on_lost()
+
+    def _connect_again(self) -> None:
+        """Once more, if it is time; raises Failure when it has been tried for long enough, or is of no use."""
+        now = time.monotonic()
+        if now < self._retry_at:
+            return
+        try:
+            self._stream.open(self._size, RETRY_OPENING_S)
+        except Refused as refused:
+            if refused.code in ("session_not_found", "permission_denied"):
+                raise
+            self._on_refused(refused, now)
+        except Failure as failure:
+            self._on_refused(failure, now)
+
+    def _on_refused(self, failure: Failure, now: float) -> None:
+        self._retry_at = time.monotonic() + RETRY_EACH_S
+        if self._lost_at is not None and now - self._lost_at > self._options.reconnect_s:
+            raise NoDaemon(
+                f"the connection to the daemon was lost, and could not be made again within {self._options.reconnect_s:g} s: {failure.message}\n"
+                f"session {self._name} may go on all the same; {remedy(self._path)} and coprocctl list show it"
+            )
+
+    # -- what is said beside the output ------------------------------------------------------------------------------------
+
+    def _tick(self) -> None:
+        if self._tick_at is not None and time.monotonic() >= self._tick_at:
+            self._indicate(time.monotonic())
+
+    def _indicate(self, now: float) -> None:
+        """Shows what is to be said of the session now."""
+        self._keyboard.stop = STOP_KEY if self._indicator.stoppable(now) else None
+        self._drawing.title.mark(self._indicator.mark(now))
+        self._tick_at = now + TICK_S if self._indicator.changes_with_time else None
+        self._show(self._drawing.additions())
+
+
+def _how(message: dict[str, Any]) -> str:
+    if message.get("signal"):
+        return escaped(message["signal"])
+    return "status unknown" if message.get("exit_status") is None else f"status {message['exit_status']}"

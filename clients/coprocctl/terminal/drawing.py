@@ -1,0 +1,77 @@
+"""Output on its way to the terminal, and what the client adds to it: marks in the title, a status line.
+
+Sans-IO: each method returns the bytes to be written. It drops questions to the terminal, follows what is set on it, and puts in what is the
+client's only between two sequences and characters. `attachment` calls it.
+"""
+
+from __future__ import annotations
+
+import re
+
+from coprocctl.terminal.modes import Modes
+from coprocctl.terminal.title import Title
+from coprocd.protocol.queries import Queries
+
+_CUT_CHARACTER = re.compile(rb"[\xc2-\xf4]\Z|[\xe0-\xf4][\x80-\xbf]\Z|[\xf0-\xf4][\x80-\xbf]{2}\Z")
+_END_SEQUENCE = b"\x18\x1b\\"
+"""Ends what is in progress: CAN, and ST for those who take a string on behind CAN."""
+_WAITING_BYTES = 4 << 10
+_PLAIN = b"\x1b[m"
+
+
+class Drawing:
+    """That of one session, on one terminal."""
+
+    def __init__(self, name: str) -> None:
+        self.modes = Modes()
+        self.title = Title(name)
+        self._queries = Queries()
+        self._cut = False
+        self.changed = True
+        """Whether `reset` may be another than before what was made last."""
+        self._waiting = b""
+
+    # -- the whole ---------------------------------------------------------------------------------------------------------
+
+    def begin(self, rows: int) -> bytes:
+        """What is on the terminal is moved up into its scrollback, and its title saved."""
+        return self.title.begin() + b"\x1b[%d;1H" % rows + b"\r\n" * rows + b"\x1b[H"
+
+    def reset(self) -> bytes:
+        """What makes the terminal as it was, but for what it shows."""
+        return _END_SEQUENCE + self.modes.reset() + _PLAIN + self.title.end(self.modes)
+
+    def end(self, rows: int) -> bytes:
+        """… and leaves the cursor on an empty last line."""
+        return self.reset() + b"\x1b[%d;1H\r\n" % rows
+
+    # -- output ------------------------------------------------------------------------------------------------------------
+
+    def start_over(self) -> bytes:
+        """Before the screen is drawn anew: what was set is reset, and what was in progress ended."""
+        reset = _END_SEQUENCE + self.modes.reset() + _PLAIN
+        self.modes.clear()
+        self._queries.reset()
+        self._cut = False
+        return reset
+
+    def output(self, data: bytes) -> bytes:
+        """What shows the next piece of output."""
+        data = self._queries.feed(data)
+        self.changed = not self._queries.usual or self.modes.open or b"\x0e" in data or b"\x0f" in data
+        if self.changed:
+            self.modes.feed(data)
+        self._cut = bool(_CUT_CHARACTER.search(data[-3:])) if data else self._cut
+        return data + self.additions()
+
+    def additions(self) -> bytes:
+        """What is the client's to show, as far as it can be put in now."""
+        if not self._queries.between or self._cut:
+            return b""
+        waiting, self._waiting = self._waiting, b""
+        return waiting + self.title.changes(self.modes)
+
+    def notification(self, sequence: bytes) -> bytes:
+        """What shows it, now or with what comes next."""
+        self._waiting = (self._waiting + sequence)[-_WAITING_BYTES:] if len(sequence) < _WAITING_BYTES else b""
+        return self.additions()

@@ -1,0 +1,141 @@
+"""The attach stream, as one who shows it sees it: what came, in order, and where in the session's output that is.
+
+Owns the connection, and the place at which it goes on when it is made anew: by epoch, offset and the injections seen, so that nothing is missing and
+nothing comes twice. Never blocks but in `open`. `attachment` drives it.
+"""
+
+from __future__ import annotations
+
+import json
+
+from coprocctl.exits import EXIT_FAILED, Failure
+from coprocctl.websocket import WebSocket, target
+from coprocd.protocol.attach import SUBPROTOCOL
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Literal, TypeAlias
+
+    Came: TypeAlias = "tuple[Literal['output', 'redraw', 'message', 'lost'], Any]"
+
+INPUT_PIECE_BYTES = 64 << 10
+"""What is typed is sent in such pieces."""
+UNSENT_BYTES = 1 << 20
+"""While more than this waits to be sent nothing more is taken from the keyboard."""
+PROTOCOL = 1
+
+
+class Stream:
+    """One session's. `open` comes first."""
+
+    def __init__(self, socket_path: str, session: str, read_only: bool) -> None:
+        self._path = socket_path
+        self.session = session
+        """What it was asked for by; once it is known, its id."""
+        self._mode = "ro" if read_only else "rw"
+        self._socket: WebSocket | None = None
+        self._place: dict[str, Any] | None = None
+        """Where to go on: epoch, since and injected. None where all is to be drawn anew."""
+        self._epoch = ""
+        self._drawn: dict[str, Any] | None = None
+        """Where to go on once what redraws the screen is there as a whole."""
+        self._next_is: Literal["output", "redraw", "injected"] = "output"
+
+    # -- the connection ----------------------------------------------------------------------------------------------------
+
+    def open(self, size: tuple[int, int], opening_s: float, anew: bool = False) -> None:
+        """Connects, and goes on where the connection before it ended, or with `anew` begins with the whole screen. Raises what WebSocket does."""
+        self.close()
+        if anew:
+            self._place = None
+        query: dict[str, Any] = {"rows": size[0], "cols": size[1], "mode": self._mode, **(self._place or {})}
+        self._socket = WebSocket(self._path, target("/sessions/{session}/attach", self.session, query), SUBPROTOCOL, opening_s)
+        self._next_is = "output"
+
+    def close(self) -> None:
+        """Hangs up, once what was typed has been sent as far as the daemon takes it at once."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket.abort()
+            self._socket = None
+
+    @property
+    def socket(self) -> WebSocket | None:
+        """The connection, for select(2); None while there is none."""
+        return self._socket
+
+    @property
+    def full(self) -> bool:
+        """Whether the daemon takes no more for now."""
+        return self._socket is not None and self._socket.unsent_bytes > UNSENT_BYTES
+
+    # -- to the daemon -----------------------------------------------------------------------------------------------------
+
+    def type(self, data: bytes) -> None:
+        """Sends what was typed."""
+        if self._socket is not None:
+            for start in range(0, len(data), INPUT_PIECE_BYTES):
+                self._socket.send_binary(data[start : start + INPUT_PIECE_BYTES])
+
+    def resize(self, rows: int, cols: int) -> None:
+        """Tells what room there is."""
+        if self._socket is not None:
+            self._socket.send_text(json.dumps({"type": "resize", "rows": rows, "cols": cols}))
+
+    # -- from the daemon ---------------------------------------------------------------------------------------------------
+
+    def receive(self) -> list[Came]:
+        """What has come: `output` and `redraw` with bytes, `message` with an object, and at last `lost` with the close code."""
+        came: list[Came] = []
+        socket = self._socket
+        if socket is None:
+            return came
+        for received in socket.receive():
+            if received.kind == "binary":
+                came += self._binary(received.data, received.last)
+            elif received.kind == "text":
+                message = json.loads(received.text)
+                self._follow(message)
+                came.append(("message", message))
+            else:
+                socket.abort()
+                self._socket = None
+                came.append(("lost", received.code))
+        return came
+
+    def _binary(self, data: bytes, last: bool) -> list[Came]:
+        """Output moves the place on; what redraws the screen, or was injected, does not."""
+        kind = self._next_is
+        if kind == "redraw":
+            if last:
+                self._next_is, self._place = "output", self._drawn
+            return [("redraw", data)]
+        if self._place is not None:
+            if kind == "output":
+                self._place["since"] += len(data)
+            elif last:
+                self._place["injected"] += 1
+        return [("output", data)]
+
+    def _follow(self, message: dict[str, Any]) -> None:
+        """What a message says of the place."""
+        kind = message["type"]
+        if kind == "attached":
+            self._check(message["protocol"])
+            self.session = message["session"]["id"]
+            self._epoch = message["epoch"]
+        elif kind == "snapshot":
+            self._next_is, self._place = "redraw", None
+            self._drawn = {"epoch": self._epoch, "since": message["offset"], "injected": message.get("injected", 0)}
+        elif kind == "offset" and self._place is not None:
+            self._place |= {name: message[name] for name in ("injected",) if name in message} | {"since": message["offset"]}
+            self._next_is = "injected" if message.get("reason") == "inject" and self._next_is == "output" else "output"
+
+    def _check(self, protocol: dict[str, int]) -> None:
+        if not protocol["min"] <= PROTOCOL <= protocol["max"]:
+            older = "coprocctl" if protocol["min"] > PROTOCOL else "the daemon"
+            raise Failure(
+                f"coprocctl speaks version {PROTOCOL} of the protocol, the daemon {protocol['min']} to {protocol['max']}: upgrade {older}",
+                EXIT_FAILED,
+                "version_mismatch",
+            )

@@ -1,0 +1,55 @@
+"""The title of the window, which a session sets and the client marks: the terminal's own is saved on its stack and comes back at the end.
+
+Sans-IO: says what is to be written, given what output has set (`modes`). `drawing` calls it between two sequences of output.
+"""
+
+from __future__ import annotations
+
+from coprocctl.format import escaped
+from coprocctl.terminal.modes import Modes
+
+_SAVE, _TAKE_BACK = b"\x1b[22;0t", b"\x1b[23;0t"
+_MOST_CHARACTERS = 200
+
+
+class Title:
+    """The title of one window."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._mark = ""
+        self._shown: tuple[str, str | None] = ("", None)
+
+    def begin(self) -> bytes:
+        """Saves the terminal's."""
+        return _SAVE
+
+    def end(self, modes: Modes) -> bytes:
+        """Takes it back, over those that the session has saved and not taken."""
+        return _TAKE_BACK * max(1 + modes.titles_saved, 1)
+
+    def mark(self, mark: str) -> None:
+        """What stands before the session's title from now on; "" for nothing."""
+        self._mark = escaped(mark)
+
+    def changes(self, modes: Modes) -> bytes:
+        """What shows it, where what is shown is another."""
+        taken = max(-modes.titles_saved, 0)
+        modes.titles_saved += taken
+        # A title that the session took back was not its own, but the terminal's.
+        parts = [_SAVE * taken]
+        wanted = (self._mark, modes.title)
+        if taken or wanted != self._shown:
+            was_marked = bool(self._shown[0])
+            self._shown = wanted
+            if self._mark:
+                parts.append(_set(f"{self._mark} – {modes.title or self._name}"))
+            elif modes.title is not None and (was_marked or taken):
+                parts.append(_set(modes.title))
+            elif was_marked:
+                parts += [_set(self._name), _TAKE_BACK, _SAVE]
+        return b"".join(parts)
+
+
+def _set(title: str) -> bytes:
+    return b"\x1b]2;%b\x07" % escaped(title[:_MOST_CHARACTERS]).encode("utf-8", "replace")

@@ -70,6 +70,8 @@ class Terminal:
         cls, saved: bytes, scrollback_bytes: int, on_answer: Callable[[bytes], None] | None = None, *, history: bool = True
     ) -> Terminal:
         """The terminal that `encode` was asked of; without `history` its scrollback is left out, which costs a tenth."""
+        start = 4 + int.from_bytes(saved[:4], "little")
+        held, saved = saved[4:start], saved[start:]
         decoder, handle = ffi.new("GhosttySnapshotDecoder*"), ffi.new("GhosttyTerminal*")
         _must(lib.ghostty_snapshot_decoder_new_buf(ffi.NULL, decoder, saved, len(saved)), "read a saved screen")
         try:
@@ -80,7 +82,9 @@ class Terminal:
             _must(make(decoder[0], handle), "read a saved screen")
         finally:
             lib.ghostty_snapshot_decoder_free(decoder[0])
-        return cls(handle[0], scrollback_bytes, on_answer)
+        terminal = cls(handle[0], scrollback_bytes, on_answer)
+        terminal.write(held)
+        return terminal
 
     def close(self) -> None:
         handle, self._handle = self._handle, None
@@ -102,10 +106,17 @@ class Terminal:
     # -- what it is like -----------------------------------------------------------------------------------------------
 
     def encode(self) -> bytes:
-        """All of it. It fails where `continuation` has nothing."""
+        """All of it, for `decode`. It fails where `continuation` has nothing."""
         result, saved = self._allocated(lib.ghostty_snapshot_encode_alloc, self._handle, ffi.NULL)
+        held = b""
+        if result == lib.GHOSTTY_INVALID_VALUE and not self.ground:
+            # Sequences of control characters of eight bits it cannot save unless they are over.
+            held = self.continuation() or b""
+            self.write(b"\x18")
+            result, saved = self._allocated(lib.ghostty_snapshot_encode_alloc, self._handle, ffi.NULL)
+            self.write(held)
         _must(result, "save its state")
-        return saved
+        return len(held).to_bytes(4, "little") + held + saved
 
     def continuation(self) -> bytes | None:
         """The bytes of the sequence in progress; None when they were more than CONTINUATION_BYTES."""

@@ -31,7 +31,7 @@ class Brush:
         """All of `lines`, from the top on."""
         before = Line()
         for y, line in enumerate(lines):
-            goes_on = before.wraps and (before.split or _fills(before, cols))
+            goes_on = before.wraps and (_is_wide(line) if before.split else _fills(before, cols))
             if goes_on:
                 if not line.pieces or not line.pieces[0].text:
                     self._pen(PLAIN, None, False)
@@ -42,7 +42,7 @@ class Brush:
             for piece in line.pieces:
                 self.piece(piece, x, cols)
                 x += piece.width
-            if line.wraps and line.split and x < cols:
+            if line.split:
                 self._out.append(f"\x1b[{cols}G")
             before = line
         self.rest()
@@ -66,6 +66,12 @@ class Brush:
         else:
             self._out.append(piece.text)
 
+    def erased(self, style: Style) -> None:
+        """Makes the cell at the cursor an empty one."""
+        self._pen(style, None, False)
+        self._out.append("\x1b[X")
+        self.rest()
+
     def rest(self) -> None:
         """Leaves the pen plain."""
         self._pen(PLAIN, None, False)
@@ -82,19 +88,27 @@ class Brush:
             self._protected = protected
 
 
+def _is_wide(line: Line) -> bool:
+    """Whether it begins with a wide character."""
+    first = line.pieces[0] if line.pieces else Piece("", 0)
+    return bool(first.text) and first.width == 2 * (1 if first.joined else len(first.text))
+
+
 def _fills(line: Line, cols: int) -> bool:
     return bool(line.pieces) and bool(line.pieces[-1].text) and sum(piece.width for piece in line.pieces) == cols
 
 
-def cell_before(line: Line, x: int) -> tuple[int, Piece] | None:
-    """The cell of `line` that ends before column `x`, and where it begins; None where there is no text."""
+def cell_before(line: Line, x: int) -> tuple[int, Piece]:
+    """The cell of `line` that ends before column `x` > 0, and where it begins. It is an empty one where `x` is within a wide one."""
     start = 0
     for piece in line.pieces:
         if start < x <= start + piece.width:
             if not piece.text:
-                return None
+                return x - 1, piece._replace(width=1)
             each = piece.width if piece.joined else piece.width // len(piece.text)
             place, rest = divmod(x - start, each)
-            return None if rest else (x - each, piece if piece.joined else piece._replace(text=piece.text[place - 1], width=each))
+            if rest:
+                break
+            return x - each, piece if piece.joined else piece._replace(text=piece.text[place - 1], width=each)
         start += piece.width
-    return None
+    return x - 1, Piece("", 1)

@@ -38,17 +38,19 @@ ANSI mode 2 locks the keyboard, and with it the key that detaches.
 _OWN = (8, 67, 1007, 1035, 1036, 1039, 1045, CLUSTERS)
 """Modes that are a terminal's own settings: they are set where the session has, and not taken back where it has not."""
 
-_BARE_PEN = b'\x1b[m\x1b(B\x1b)B\x1b*B\x1b+B\x0f\x1b[0"q\x1b]8;;\x1b\\'
+_BARE_PEN = b'\x1b[m\x1b(B\x1b)B\x1b*B\x1b+B\x0f\x1b}\x1b[0"q\x1b]8;;\x1b\\'
 _KEYBOARD_LEVELS = 8
+_NO_KEYBOARD_FLAGS = b"\x1b[<%du" % _KEYBOARD_LEVELS
 _MOST_PARAMETERS = 16
 
 
 def take_back() -> bytes:
     """What takes back all that an output may have left on, and clears the screen. No full reset: that clears what is scrolled back, too."""
     return (
-        b"\x18\x1b[?2026h\x1b[?1049l"
+        b"\x18\x1b[?2026h\x1b[?1049;1047;47l"
         + _set_modes({mode: value for mode, value in {**MODES, ORIGIN: False, MARGINS: False}.items() if mode not in _OWN})
-        + b"\x1b[4;20l\x1b[12h\x1b[r\x1b[?5W\x1b>\x1b[>4m\x1b[=0u\x1b[0 q"
+        + b"\x1b[4;20l\x1b[12h\x1b[r\x1b[?5W\x1b>\x1b[>4m\x1b[0 q"
+        + _NO_KEYBOARD_FLAGS
         + _BARE_PEN
         + b"\x1b]104\x1b\\\x1b]110\x1b\\\x1b]111\x1b\\\x1b]112\x1b\\\x1b[H\x1b7\x1b[J"
     )
@@ -63,29 +65,19 @@ def redraw(terminal: Terminal) -> bytes:
         margins = _Margins.of(terminal, rows, cols)
         brush = Brush()
         lines = list(terminal.lines())
-        saved = _saved_cursor(copy, margins, lines, brush)
+        saved = _saved_cursor(copy, lines, brush)
         keyboard = _keyboard(copy)
         saved_modes = _saved_modes(copy)
         below = _primary_below(terminal, copy, cols) if terminal.alternate else b""
     finally:
         copy.close()
     brush.lines(lines, cols)
-    out = [take_back(), below, brush.taken()]
-    out += [
-        _colors(terminal),
-        terminal.fragment("scrolling_region") and margins.set(),
-        _tabs(terminal, cols),
-        terminal.fragment("keyboard"),
-    ]
-    out += [saved, keyboard, saved_modes, _BARE_PEN]
+    out = [take_back(), below, brush.taken(), _tabs(terminal, cols), saved, margins.set(), terminal.fragment("keyboard")]
+    out += [_colors(terminal), keyboard, saved_modes]
     modes = {mode: terminal.mode(mode) for mode in MODES}
     out.append(_set_modes({mode: value for mode, value in modes.items() if value != MODES[mode] and mode not in (AUTOWRAP, CLUSTERS)}))
     out += [b"\x1b[12l" if not terminal.mode(RECEIVE, ansi=True) else b"", b"\x1b[20h" if terminal.mode(NEWLINE, ansi=True) else b""]
-    shape, blinks = terminal.cursor_shape()
-    if shape:
-        out.append(f"\x1b[{shape if blinks else shape + 1} q".encode())
-    elif terminal.mode(BLINK):
-        out.append(b"\x1b[?12h")
+    out.append(_shape(terminal))
     if title := terminal.title:
         out.append(b"\x1b]2;" + bytes(byte for byte in title if byte >= 0x20 and byte != 0x7F) + b"\x1b\\")
     out += [_place(terminal, margins, lines, brush), _pen(terminal)]
@@ -113,7 +105,7 @@ class _Margins(NamedTuple):
         return cls(top, bottom, left, right, terminal.mode(MARGINS))
 
     def set(self) -> bytes:
-        across = f"\x1b[{self.left};{self.right}s" if self.sideways else ""
+        across = f"\x1b[?{MARGINS}h\x1b[{self.left};{self.right}s" if self.sideways else ""
         return f"\x1b[{self.top};{self.bottom}r{across}".encode()
 
 
@@ -123,15 +115,16 @@ def _place(terminal: Terminal, margins: _Margins, lines: list[Line], brush: Brus
     It comes there by printing the character before it once more, where there is one: so the next character wraps if it would have, and
     one that is asked for again (REP) is the same.
     """
-    x, y = terminal.number("CURSOR_X"), terminal.number("CURSOR_Y")
-    pending, origin = bool(terminal.number("CURSOR_PENDING_WRAP", "bool")), terminal.mode(ORIGIN)
-    cell = cell_before(lines[y], x + 1 if pending else x) if x or pending else None
+    x, y, origin = terminal.number("CURSOR_X"), terminal.number("CURSOR_Y"), terminal.mode(ORIGIN)
     start = x
-    if cell is not None and (pending or not (cell[1].clustered or (margins.sideways and x == margins.right))):
+    if _pending(terminal):
+        start, piece = cell_before(lines[y], x + 1)
+        brush.piece(piece if piece.text else piece._replace(text=" "), start, start + piece.width)
+    elif x and (cell := cell_before(lines[y], x))[1].text and not cell[1].clustered and not (margins.sideways and x == margins.right):
         start, piece = cell
-        brush.piece(piece, start, start + piece.width)
-        brush.rest()
-    row, column = (y - margins.top + 2, start - margins.left + 2) if origin else (y + 1, start + 1)
+        brush.piece(piece, start, x)
+    brush.rest()
+    row, column = (max(y - margins.top + 2, 1), max(start - margins.left + 2, 1)) if origin else (y + 1, start + 1)
     return (f"\x1b[?{ORIGIN}{'h' if origin else 'l'}\x1b[{row};{column}H").encode() + brush.taken()
 
 
@@ -141,24 +134,42 @@ def _pen(terminal: Terminal) -> bytes:
     return (sgr(style).encode() if style != PLAIN else b"") + terminal.fragment(*PEN_FRAGMENTS)
 
 
-def _saved_cursor(copy: Terminal, margins: _Margins, lines: list[Line], brush: Brush) -> bytes:
-    """Saves the cursor that DECSC has saved. It is that of the copy afterwards."""
-    copy.write(b"\x1b8")
-    return _place(copy, margins, lines, brush) + _pen(copy) + b"\x1b7" + _BARE_PEN
+def _saved_cursor(copy: Terminal, lines: list[Line], brush: Brush) -> bytes:
+    """Saves the cursor that DECSC has saved. It is that of the copy afterwards, which has no margins any more.
+
+    None are set where it is saved, either: it may lie outside of those there are now.
+    """
+    copy.write(b"\x1b[?69l\x1b[r\x1b8")
+    margins = _Margins.of(copy, copy.number("ROWS"), copy.number("COLS"))
+    saved = _place(copy, margins, lines, brush) + _pen(copy) + b"\x1b7" + _BARE_PEN
+    if _pending(copy) and not (cell := cell_before(lines[copy.number("CURSOR_Y")], copy.number("CURSOR_X") + 1)[1]).text:
+        brush.erased(cell.style)
+    return saved + brush.taken()
+
+
+def _pending(terminal: Terminal) -> bool:
+    return bool(terminal.number("CURSOR_PENDING_WRAP", "bool"))
 
 
 def _primary_below(terminal: Terminal, copy: Terminal, cols: int) -> bytes:
     """Draws the primary screen and leaves it for the alternate one, in the way the session did. The copy shows the primary one then."""
-    copy.write(b"\x1b[?47l")
+    switch = next((mode for mode in (1049, 1047, 47) if terminal.mode(mode)), 1049)
+    copy.write(b"\x1b[?%dl" % switch)
     brush, lines = Brush(), list(copy.lines())
     brush.lines(lines, cols)
     drawn = brush.taken() + _keyboard(copy)
-    copy.write(b"\x1b[?69l\x1b[r\x1b8")
-    margins = _Margins.of(copy, copy.number("ROWS"), cols)
-    saved = _place(copy, margins, lines, brush) + _pen(copy)
-    switch = next((mode for mode in (1049, 1047, 47) if terminal.mode(mode)), 1049)
-    # 1049 saves the cursor by itself; it is left in the alternate screen with a bare pen.
-    return drawn + saved + (b"" if switch == 1049 else b"\x1b7") + f"\x1b[?{switch}h".encode() + b"\x1b[?6l" + _BARE_PEN
+    saved = _saved_cursor(copy, lines, brush) + b"\x1b8"
+    # 1049 saves the cursor once more, with its pen. The alternate screen may be that of an earlier output.
+    away = f"\x1b[?{switch}h\x1b[?{ORIGIN}l".encode() + _NO_KEYBOARD_FLAGS + _BARE_PEN + b"\x1b[H\x1b[J"
+    return drawn + saved + _shape(copy) + away
+
+
+def _shape(terminal: Terminal) -> bytes:
+    """The shape of the cursor; each screen has its own in some terminals. 0 is the viewer's own."""
+    shape, blinks = terminal.cursor_shape()
+    if shape:
+        return f"\x1b[{shape if blinks else shape + 1} q".encode()
+    return b"\x1b[0 q" + (b"\x1b[?12h" if terminal.mode(BLINK) else b"")
 
 
 def _keyboard(copy: Terminal) -> bytes:

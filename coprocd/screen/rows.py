@@ -145,7 +145,7 @@ class Drawn:
             look = looks.get(cell)
             if look is None:
                 look = looks[cell] = _look(cell)
-            if not look.width:  # the right half of a wide character
+            if not look.width:  # the right half of a wide character, or the cell left empty before one
                 continue
             link = self._link(x, y) if look.linked else None
             key = (not look.text, look.width, look.style, look.bg, link, look.protected)
@@ -207,12 +207,14 @@ def _look(cell: int) -> _Look:
         bg = int(get("COLOR_PALETTE", "uint8_t"))
     elif tag == lib.GHOSTTY_CELL_CONTENT_BG_COLOR_RGB:
         bg = _hex(get("COLOR_RGB", "GhosttyColorRgb"))
+    style, linked = int(get("STYLE_ID", "uint16_t")), bool(get("HAS_HYPERLINK", "bool"))
     return _Look(
-        text=_character(point) if point else "",
-        width={lib.GHOSTTY_CELL_WIDE_WIDE: 2, lib.GHOSTTY_CELL_WIDE_SPACER_TAIL: 0}.get(wide, 1),
-        style=int(get("STYLE_ID", "uint16_t")),
+        # What is left of half a wide character is empty, but looks as that did: as a space would.
+        text=_character(point) if point else " " if style or linked else "",
+        width={lib.GHOSTTY_CELL_WIDE_NARROW: 1, lib.GHOSTTY_CELL_WIDE_WIDE: 2}.get(wide, 0),
+        style=style,
         bg=bg,
-        linked=bool(get("HAS_HYPERLINK", "bool")),
+        linked=linked,
         protected=bool(get("PROTECTED", "bool")),
         joined=tag == lib.GHOSTTY_CELL_CONTENT_CODEPOINT_GRAPHEME,
         head=wide == lib.GHOSTTY_CELL_WIDE_SPACER_HEAD,

@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from support.faulty import environment
 from support.live import live
 from support.ordeal import Ordeal, Part, seed
+from support.ordeal_attached import Watched
 from support.ordeal_parts import Crowd, Flood, Still, Triggered, Typed
 
 
@@ -33,14 +34,14 @@ def main() -> int:
     print(f"{args.kills} kills, seed {args.seed}{', naive' if args.naive else ''}", flush=True)
     begun = time.monotonic()
     with live(environment(COPROCD_WITHOUT="pipes" if args.naive else ""), **Triggered.LIMITS) as daemon:
-        parts: list[Part] = [Flood(), Typed(), Still(), triggered := Triggered()]
+        parts: list[Part] = [Flood(), Typed(), Still(), triggered := Triggered(), watched := Watched()]
         ordeal = Ordeal(daemon, args.kills, args.seed, [*parts, Crowd(args.sessions)] if args.sessions else parts)
         tallies = ordeal.run()
     for tally in tallies:
         print(
             f"{tally.name:24} {tally.bytes:13,} bytes {tally.lost:11,} lost {tally.repeated:11,} repeated{'' if tally.exact else '  NOT EXACT'}"
         )
-    print(f"{len(triggered.not_run)} commands were not run")
+    print(f"{len(triggered.not_run)} commands were not run; snapshots passed over {watched.passed_over:,} bytes")
     answered = sorted(ordeal.started_s)
     print(
         f"answered again after {answered[len(answered) // 2]:.2f} s (median), {answered[-1]:.2f} s (most); {time.monotonic() - begun:.0f} s in all"

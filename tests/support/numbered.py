@@ -5,7 +5,7 @@ Record n is 1024 bytes: its number, and a filler that runs through the 128 value
 
 Run as a program it is a job or a coprocess (standard library only, since it also runs outside of the tests):
 
-    print REPORT      a job: prints records until it is sent a byte
+    print REPORT [S]  a job: prints records until it is sent a byte, 64 at a time, and pauses for S seconds between
     check REPORT      a coprocess or an observer: checks its stdin to the end of file
     collect REPORT    a job: checks the two streams typed into it, until both have ended (END), or it is quiet after SIGTERM
     type GATE         a coprocess: types records, and counts them on stderr, until the file GATE is there
@@ -24,6 +24,7 @@ import signal
 import sys
 import time
 import tty
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -118,10 +119,10 @@ class Check:
         }
 
 
-def _print(report: Path) -> None:
+def _print(report: Path, pause_s: float = 0.0) -> None:
     tty.setraw(0)
     digest, offset = hashlib.sha256(), 0
-    while not select.select([0], [], [], 0)[0]:
+    while not select.select([0], [], [], pause_s)[0]:
         data = content(offset, 64 * RECORD_BYTES)
         digest.update(data)
         offset += len(data)
@@ -199,4 +200,5 @@ def _collect_for(seconds: float, typed: bytearray) -> None:
 
 
 if __name__ == "__main__":
-    {"print": _print, "check": _check, "collect": _collect, "type": _type, "lines": _lines}[sys.argv[1]](Path(sys.argv[2]))
+    modes: dict[str, Callable[..., None]] = {"print": _print, "check": _check, "collect": _collect, "type": _type, "lines": _lines}
+    modes[sys.argv[1]](Path(sys.argv[2]), *map(float, sys.argv[3:]))

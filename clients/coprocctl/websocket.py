@@ -33,7 +33,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Literal
 
-RECEIVE_BYTES = 256 << 10
+RECEIVE_BYTES = 96 << 10
 REJECTION_BYTES = 1 << 20
 """The most that is read of an error in place of the upgrade."""
 

@@ -13,6 +13,7 @@ from pyghostty._ffi import ffi, lib
 
 from coprocd.screen.emulator import EmulatorError
 from coprocd.screen.grid import Line, Style
+from coprocd.screen.mending import mend_edges
 from coprocd.screen.rows import Drawn, grid_ref, sized, style_of
 
 CELL_PIXELS = (8, 16)
@@ -23,9 +24,8 @@ FOREGROUND, BACKGROUND = (0xE5, 0xE5, 0xE5), (0, 0, 0)
 CONTINUATION_BYTES = 256 << 10
 """A sequence in progress is kept up to this size, so that it can be saved: far more than any that has an effect on the screen."""
 
-FRAGMENTS = ("scrolling_region", "tabstops", "keyboard")
-PEN_FRAGMENTS = ("hyperlink", "protection", "charsets")
-"""What the formatter can say of a terminal's state, as sequences that set it: of the terminal, and of one screen's pen."""
+_OF_SCREEN = ("hyperlink", "protection", "charsets")
+_AUTOWRAP, _BLINK = 7, 12
 
 
 def _constant(name: str) -> int:
@@ -50,8 +50,10 @@ class Terminal:
         self._set("APC_MAX_BYTES", "size_t", 0)
         for service in ("KITTY_IMAGE_MEDIUM_FILE", "KITTY_IMAGE_MEDIUM_SHARED_MEM", "GLYPH_PROTOCOL", "TITLE_REPORT"):
             self._set(service, "bool", False)
-        # A shape that no sequence sets, so that one can tell whether the session has set one.
+        # A shape that no sequence sets, so that one can tell whether the session has set one. Setting it stops the blinking.
+        blinks = self.mode(_BLINK)
         self._set("DEFAULT_CURSOR_STYLE", "int", _constant("TERMINAL_CURSOR_STYLE_BLOCK_HOLLOW"))
+        self.set_mode(_BLINK, blinks)
         for what, color in (("FOREGROUND", FOREGROUND), ("BACKGROUND", BACKGROUND), ("CURSOR", FOREGROUND)):
             self._set(f"COLOR_{what}", "GhosttyColorRgb", dict(zip("rgb", color, strict=True)))
         if on_answer is not None:
@@ -98,7 +100,11 @@ class Terminal:
         lib.ghostty_terminal_vt_write(self._handle, data, len(data))
 
     def resize(self, rows: int, cols: int) -> None:
+        """The primary screen reflows, also where the session has turned autowrap off: the library would cut its rows otherwise."""
+        wraps = self.mode(_AUTOWRAP)
+        self.set_mode(_AUTOWRAP, True)
         _must(lib.ghostty_terminal_resize(self._handle, cols, rows, *CELL_PIXELS), f"take a size of {rows} rows and {cols} columns")
+        self.set_mode(_AUTOWRAP, wraps)
 
     def set_mode(self, number: int, value: bool, *, ansi: bool = False) -> None:
         self._set("MODE", "GhosttyTerminalModeConfig", {"mode": number | ansi << 15, "value": value})
@@ -107,13 +113,15 @@ class Terminal:
 
     def encode(self) -> bytes:
         """All of it, for `decode`. It fails where `continuation` has nothing."""
-        result, saved = self._allocated(lib.ghostty_snapshot_encode_alloc, self._handle, ffi.NULL)
         held = b""
-        if result == lib.GHOSTTY_INVALID_VALUE and not self.ground:
-            # Sequences of control characters of eight bits it cannot save unless they are over.
+        result, saved = self._encoded()
+        if result:
+            mend_edges(self)
+            result, saved = self._encoded()
+        if result:
             held = self.continuation() or b""
             self.write(b"\x18")
-            result, saved = self._allocated(lib.ghostty_snapshot_encode_alloc, self._handle, ffi.NULL)
+            result, saved = self._encoded()
             self.write(held)
         _must(result, "save its state")
         return len(held).to_bytes(4, "little") + held + saved
@@ -160,8 +168,12 @@ class Terminal:
         _must(lib.ghostty_terminal_get(self._handle, _constant(name), out), "say its palette")
         return [(color.r, color.g, color.b) for color in out]
 
+    def pen_fragments(self) -> bytes:
+        """What of the pen is no style: link, protection, charsets."""
+        return self.fragment(*_OF_SCREEN)
+
     def fragment(self, *names: str) -> bytes:
-        """Sequences that set what FRAGMENTS and PEN_FRAGMENTS name."""
+        """Sequences that set parts of its state as the library formats them: `scrolling_region`, `tabstops`, `keyboard`, those of the pen."""
         text, cell = self._formatted(names), self._formatted(())
         return text[len(cell) :] if text.startswith(cell) else text.removesuffix(cell)
 
@@ -200,6 +212,9 @@ class Terminal:
             self._callbacks.append(callback)
             _must(lib.ghostty_terminal_set(self._handle, _constant(f"TERMINAL_OPT_{option}"), callback), f"set {option}")
 
+    def _encoded(self) -> tuple[int, bytes]:
+        return self._allocated(lib.ghostty_snapshot_encode_alloc, self._handle, ffi.NULL)
+
     def _allocated(self, call: Any, *arguments: Any) -> tuple[int, bytes]:
         pointer, size = ffi.new("uint8_t**"), ffi.new("size_t*")
         result = int(call(*arguments, pointer, size))
@@ -216,7 +231,7 @@ class Terminal:
         selection.start = selection.end = grid_ref(self._handle, 0, 0)[0]
         options.selection = selection
         for name in names:
-            setattr(options.extra.screen if name in PEN_FRAGMENTS else options.extra, name, True)
+            setattr(options.extra.screen if name in _OF_SCREEN else options.extra, name, True)
         formatter = ffi.new("GhosttyFormatter*")
         _must(lib.ghostty_formatter_terminal_new(ffi.NULL, formatter, self._handle, options[0]), "say its state")
         try:

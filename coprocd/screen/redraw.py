@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from coprocd.screen.grid import PLAIN, Line
-from coprocd.screen.native import PEN_FRAGMENTS, Terminal
+from coprocd.screen.native import Terminal
 from coprocd.screen.paint import Brush, cell_before
 from coprocd.screen.sgr import sgr
 
@@ -131,7 +131,7 @@ def _place(terminal: Terminal, margins: _Margins, lines: list[Line], brush: Brus
 def _pen(terminal: Terminal) -> bytes:
     """What makes a bare pen that of `terminal`."""
     style = terminal.pen()
-    return (sgr(style).encode() if style != PLAIN else b"") + terminal.fragment(*PEN_FRAGMENTS)
+    return (sgr(style).encode() if style != PLAIN else b"") + terminal.pen_fragments()
 
 
 def _saved_cursor(copy: Terminal, lines: list[Line], brush: Brush) -> bytes:
@@ -215,6 +215,6 @@ def _colors(terminal: Terminal) -> bytes:
 
 
 def _tabs(terminal: Terminal, cols: int) -> bytes:
-    usual = b"\x1b[3g" + b"".join(b"\x1b[%dG\x1bH" % column for column in range(9, cols + 1, 8)) + b"\x1b[H"
+    usual = b"\x1b[3g" + b"".join(b"\x1b[%dG\x1bH" % column for column in range(9, cols, 8)) + b"\x1b[H"
     told = terminal.fragment("tabstops")
     return b"" if told == usual else told

@@ -6,7 +6,7 @@ from typing import Any
 
 from coprocd.screen.emulator import Emulator
 from coprocd.screen.grid import Line, Piece
-from coprocd.screen.native import PEN_FRAGMENTS, Terminal
+from coprocd.screen.native import Terminal
 
 DEC_MODES = (1, 5, 6, 7, 8, 9, 12, 25, 45, 66, 67, 69, 1000, 1002, 1003, 1004, 1005, 1006, 1007, 1015, 1016, 1035, 1036, 1039, 1045)
 DEC_MODES += (2004, 2026, 2027, 2031, 2033, 5522)
@@ -78,7 +78,7 @@ def _row(line: Line) -> list[Piece | None]:
 
 def cursor(terminal: Terminal) -> dict[str, Any]:
     """The cursor and the pen at it."""
-    charsets = terminal.fragment(*PEN_FRAGMENTS)
+    charsets = terminal.pen_fragments()
     for slot in b"()*+":
         charsets = charsets.replace(b"\x1b%cB" % slot, b"")  # ASCII named, and by default, is the same
     return {

@@ -13,7 +13,7 @@ from pyghostty._ffi import ffi, lib
 
 from coprocd.screen.emulator import EmulatorError
 from coprocd.screen.grid import Line, Style
-from coprocd.screen.mending import mend_edges
+from coprocd.screen.mending import clear_alternate, mend
 from coprocd.screen.rows import Drawn, grid_ref, sized, style_of
 
 CELL_PIXELS = (8, 16)
@@ -105,6 +105,7 @@ class Terminal:
         self.set_mode(_AUTOWRAP, True)
         _must(lib.ghostty_terminal_resize(self._handle, cols, rows, *CELL_PIXELS), f"take a size of {rows} rows and {cols} columns")
         self.set_mode(_AUTOWRAP, wraps)
+        mend(self)
 
     def set_mode(self, number: int, value: bool, *, ansi: bool = False) -> None:
         self._set("MODE", "GhosttyTerminalModeConfig", {"mode": number | ansi << 15, "value": value})
@@ -116,9 +117,10 @@ class Terminal:
         held = b""
         result, saved = self._encoded()
         if result:
-            mend_edges(self)
+            mend(self)
+            clear_alternate(self)
             result, saved = self._encoded()
-        if result:
+        if result:  # control characters of eight bits within a sequence, which it cannot save
             held = self.continuation() or b""
             self.write(b"\x18")
             result, saved = self._encoded()
@@ -187,6 +189,11 @@ class Terminal:
         """The rows of the screen that shows, from at most `above` rows of its scrollback on."""
         with Drawn(self._handle, above) as drawn:
             yield from drawn.lines(self.number("TOTAL_ROWS", "size_t") - self.number("ROWS"))
+
+    def torn(self) -> list[tuple[int, int]]:
+        """The cells of the screen that are half of a wide character whose other half is missing."""
+        with Drawn(self._handle) as drawn:
+            return list(drawn.torn())
 
     def cursor_shape(self) -> tuple[int, bool]:
         """Its shape as DECSCUSR counts (1 block, 3 underline, 5 bar; 0 when the session has set none), and whether it blinks."""

@@ -15,10 +15,10 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from coprocd.screen.grid import PLAIN, Line
+from coprocd.screen.grid import Line
 from coprocd.screen.native import Terminal
 from coprocd.screen.paint import Brush, cell_before
-from coprocd.screen.sgr import sgr
+from coprocd.screen.pen import BARE_PEN, pen
 
 ORIGIN, AUTOWRAP, CURSOR_VISIBLE, MARGINS, SYNCHRONIZED, CLUSTERS = 6, 7, 25, 69, 2026, 2027
 INSERT, RECEIVE, NEWLINE = 4, 12, 20
@@ -38,7 +38,6 @@ ANSI mode 2 locks the keyboard, and with it the key that detaches.
 _OWN = (8, 67, 1007, 1035, 1036, 1039, 1045, CLUSTERS)
 """Modes that are a terminal's own settings: they are set where the session has, and not taken back where it has not."""
 
-_BARE_PEN = b'\x1b[m\x1b(B\x1b)B\x1b*B\x1b+B\x0f\x1b}\x1b[0"q\x1b]8;;\x1b\\'
 _KEYBOARD_LEVELS = 8
 _NO_KEYBOARD_FLAGS = b"\x1b[<%du" % _KEYBOARD_LEVELS
 _MOST_PARAMETERS = 16
@@ -51,7 +50,7 @@ def take_back() -> bytes:
         + _set_modes({mode: value for mode, value in {**MODES, ORIGIN: False, MARGINS: False}.items() if mode not in _OWN})
         + b"\x1b[4;20l\x1b[12h\x1b[r\x1b[?5W\x1b>\x1b[>4m\x1b[0 q"
         + _NO_KEYBOARD_FLAGS
-        + _BARE_PEN
+        + BARE_PEN
         + b"\x1b]104\x1b\\\x1b]110\x1b\\\x1b]111\x1b\\\x1b]112\x1b\\\x1b[H\x1b7\x1b[J"
     )
 
@@ -80,7 +79,7 @@ def redraw(terminal: Terminal) -> bytes:
     out.append(_shape(terminal))
     if title := terminal.title:
         out.append(b"\x1b]2;" + bytes(byte for byte in title if byte >= 0x20 and byte != 0x7F) + b"\x1b\\")
-    out += [_place(terminal, margins, lines, brush), _pen(terminal)]
+    out += [_place(terminal, margins, lines, brush), pen(terminal)]
     out.append(_set_modes({mode: modes[mode] for mode in (AUTOWRAP, CLUSTERS) if modes[mode] != MODES[mode]}))
     out.append(b"\x1b[4h" if terminal.mode(INSERT, ansi=True) else b"")
     out += [b"" if terminal.mode(SYNCHRONIZED) else b"\x1b[?2026l", terminal.continuation() or b""]
@@ -128,12 +127,6 @@ def _place(terminal: Terminal, margins: _Margins, lines: list[Line], brush: Brus
     return (f"\x1b[?{ORIGIN}{'h' if origin else 'l'}\x1b[{row};{column}H").encode() + brush.taken()
 
 
-def _pen(terminal: Terminal) -> bytes:
-    """What makes a bare pen that of `terminal`."""
-    style = terminal.pen()
-    return (sgr(style).encode() if style != PLAIN else b"") + terminal.pen_fragments()
-
-
 def _saved_cursor(copy: Terminal, lines: list[Line], brush: Brush) -> bytes:
     """Saves the cursor that DECSC has saved. It is that of the copy afterwards, which has no margins any more.
 
@@ -141,7 +134,7 @@ def _saved_cursor(copy: Terminal, lines: list[Line], brush: Brush) -> bytes:
     """
     copy.write(b"\x1b[?69l\x1b[r\x1b8")
     margins = _Margins.of(copy, copy.number("ROWS"), copy.number("COLS"))
-    saved = _place(copy, margins, lines, brush) + _pen(copy) + b"\x1b7" + _BARE_PEN
+    saved = _place(copy, margins, lines, brush) + pen(copy) + b"\x1b7" + BARE_PEN
     if _pending(copy) and not (cell := cell_before(lines[copy.number("CURSOR_Y")], copy.number("CURSOR_X") + 1)[1]).text:
         brush.erased(cell.style)
     return saved + brush.taken()
@@ -160,7 +153,7 @@ def _primary_below(terminal: Terminal, copy: Terminal, cols: int) -> bytes:
     drawn = brush.taken() + _keyboard(copy)
     saved = _saved_cursor(copy, lines, brush) + b"\x1b8"
     # 1049 saves the cursor once more, with its pen. The alternate screen may be that of an earlier output.
-    away = f"\x1b[?{switch}h\x1b[?{ORIGIN}l".encode() + _NO_KEYBOARD_FLAGS + _BARE_PEN + b"\x1b[H\x1b[J"
+    away = f"\x1b[?{switch}h\x1b[?{ORIGIN}l".encode() + _NO_KEYBOARD_FLAGS + BARE_PEN + b"\x1b[H\x1b[J"
     return drawn + saved + _shape(copy) + away
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator
+from enum import Enum
 from typing import Any, NamedTuple
 
 from pyghostty._ffi import ffi, lib, union_fn
@@ -64,10 +65,19 @@ def style_of(style: Any) -> Style:
     )
 
 
+class _Part(Enum):
+    """What a cell is of a character: all of it, a half, or none, left empty at the end of a row before a wide one."""
+
+    WHOLE = 0
+    LEFT = 1
+    RIGHT = 2
+    HEAD = 3
+
+
 class _Look(NamedTuple):
     """What a cell's number says. `style` is the library's number of it, good within a row; `bg` is of cells without text.
 
-    `joined`: it has more characters than `text`. `head`: it was left empty, since a wide character did not fit.
+    `joined`: it has more characters than `text`.
     """
 
     text: str
@@ -77,7 +87,7 @@ class _Look(NamedTuple):
     linked: bool
     protected: bool
     joined: bool
-    head: bool
+    part: _Part
 
 
 class Drawn:
@@ -119,19 +129,42 @@ class Drawn:
 
     def lines(self, scrollback_rows: int) -> Iterator[Line]:
         """From the oldest row asked for to the last of the screen. `scrollback_rows` is how many rows there are above the screen."""
-        state, iterator = self._state[0], self._iterator[0]
-        _must(lib.ghostty_render_state_get(state, lib.GHOSTTY_RENDER_STATE_DATA_ROW_ITERATOR, self._iterator))
-        view, row, wraps, y = ffi.new("GhosttyCellsView*"), ffi.new("GhosttyRow*"), ffi.new("bool*"), ffi.new("int32_t*")
-        while lib.ghostty_render_state_row_iterator_next(iterator):
-            _must(lib.ghostty_render_state_row_get(iterator, lib.GHOSTTY_RENDER_STATE_ROW_DATA_CELLS_RAW, view))
-            _must(lib.ghostty_render_state_row_get(iterator, lib.GHOSTTY_RENDER_STATE_ROW_DATA_RAW, row))
-            _must(lib.ghostty_render_state_row_get(iterator, lib.GHOSTTY_RENDER_STATE_ROW_DATA_VIEWPORT_Y, y))
+        row, wraps, y = ffi.new("GhosttyRow*"), ffi.new("bool*"), ffi.new("int32_t*")
+        for cells, cols in self._rows():
+            _must(lib.ghostty_render_state_row_get(self._iterator[0], lib.GHOSTTY_RENDER_STATE_ROW_DATA_RAW, row))
+            _must(lib.ghostty_render_state_row_get(self._iterator[0], lib.GHOSTTY_RENDER_STATE_ROW_DATA_VIEWPORT_Y, y))
             _must(lib.ghostty_row_get(row[0], lib.GHOSTTY_ROW_DATA_WRAP, wraps))
-            filled = bytes(ffi.buffer(view.ptr, 8 * view.len)).rstrip(b"\0")
-            cells = array("Q", filled.ljust((len(filled) + 7) // 8 * 8, b"\0"))
             pieces = tuple(self._pieces(cells, scrollback_rows + y[0]))
-            split = wraps[0] and len(cells) == view.len and self._looks[cells[-1]].head
+            split = wraps[0] and len(cells) == cols and self._looks[cells[-1]].part is _Part.HEAD
             yield Line(pieces, bool(wraps[0]), bool(split))
+
+    def torn(self) -> Iterator[tuple[int, int]]:
+        """Cells that are half of a wide character without the other half, or left empty for one that is not there."""
+        for y, (cells, cols) in enumerate(self._rows()):
+            parts = [self._look(cell).part for cell in cells]
+            for x, part in enumerate(parts):
+                after = parts[x + 1] if x + 1 < len(parts) else _Part.WHOLE
+                if (
+                    (part is _Part.LEFT and after is not _Part.RIGHT)
+                    or (part is _Part.RIGHT and (not x or parts[x - 1] is not _Part.LEFT))
+                    or (part is _Part.HEAD and x + 1 != cols)
+                ):
+                    yield x, y
+
+    def _rows(self) -> Iterator[tuple[array[int], int]]:
+        """Each row's cells up to the last that is not empty, and how many there are with those."""
+        view = ffi.new("GhosttyCellsView*")
+        _must(lib.ghostty_render_state_get(self._state[0], lib.GHOSTTY_RENDER_STATE_DATA_ROW_ITERATOR, self._iterator))
+        while lib.ghostty_render_state_row_iterator_next(self._iterator[0]):
+            _must(lib.ghostty_render_state_row_get(self._iterator[0], lib.GHOSTTY_RENDER_STATE_ROW_DATA_CELLS_RAW, view))
+            filled = bytes(ffi.buffer(view.ptr, 8 * view.len)).rstrip(b"\0")
+            yield array("Q", filled.ljust((len(filled) + 7) // 8 * 8, b"\0")), view.len
+
+    def _look(self, cell: int) -> _Look:
+        look = self._looks.get(cell)
+        if look is None:
+            look = self._looks[cell] = _look(cell)
+        return look
 
     def _pieces(self, cells: array[int], y: int) -> Iterator[Piece]:
         """The pieces of a row. `y` counts from the oldest row of the scrollback on."""
@@ -142,9 +175,7 @@ class Drawn:
         last: tuple[object, ...] | None = None
         piece = Piece("", 0)
         for x, cell in enumerate(cells):
-            look = looks.get(cell)
-            if look is None:
-                look = looks[cell] = _look(cell)
+            look = looks.get(cell) or self._look(cell)
             if not look.width:  # the right half of a wide character, or the cell left empty before one
                 continue
             link = self._link(x, y) if look.linked else None
@@ -194,13 +225,21 @@ class Drawn:
         return "".join(chr(byte) if 0x20 < byte < 0x7F else f"%{byte:02X}" for byte in ffi.unpack(uri, size[0])) or None
 
 
+_PARTS = {
+    lib.GHOSTTY_CELL_WIDE_NARROW: _Part.WHOLE,
+    lib.GHOSTTY_CELL_WIDE_WIDE: _Part.LEFT,
+    lib.GHOSTTY_CELL_WIDE_SPACER_TAIL: _Part.RIGHT,
+    lib.GHOSTTY_CELL_WIDE_SPACER_HEAD: _Part.HEAD,
+}
+
+
 def _look(cell: int) -> _Look:
     def get(name: str, ctype: str) -> Any:
         out = ffi.new(f"{ctype}*")
         _must(lib.ghostty_cell_get(cell, getattr(lib, f"GHOSTTY_CELL_DATA_{name}"), out))
         return out[0]
 
-    tag, wide = get("CONTENT_TAG", "int"), get("WIDE", "int")
+    tag, part = get("CONTENT_TAG", "int"), _PARTS[get("WIDE", "int")]
     point = get("CODEPOINT", "uint32_t") if tag in (lib.GHOSTTY_CELL_CONTENT_CODEPOINT, lib.GHOSTTY_CELL_CONTENT_CODEPOINT_GRAPHEME) else 0
     bg: Color | None = None
     if tag == lib.GHOSTTY_CELL_CONTENT_BG_COLOR_PALETTE:
@@ -211,13 +250,13 @@ def _look(cell: int) -> _Look:
     return _Look(
         # What is left of half a wide character is empty, but looks as that did: as a space would.
         text=_character(point) if point else " " if style or linked else "",
-        width={lib.GHOSTTY_CELL_WIDE_NARROW: 1, lib.GHOSTTY_CELL_WIDE_WIDE: 2}.get(wide, 0),
+        width={_Part.WHOLE: 1, _Part.LEFT: 2}.get(part, 0),
         style=style,
         bg=bg,
         linked=linked,
         protected=bool(get("PROTECTED", "bool")),
         joined=tag == lib.GHOSTTY_CELL_CONTENT_CODEPOINT_GRAPHEME,
-        head=wide == lib.GHOSTTY_CELL_WIDE_SPACER_HEAD,
+        part=part,
     )
 
 

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
+import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import aiohttp
 import pytest
 from coprocctl.exits import Refused
 from support.connected import Connected, coprocess
 from support.live import EVERY_BYTE, RAW_CAT, Live, live
 
 MIB = 1 << 20
+PAGE = (Path(__file__).parent.parent.parent / "docs/coprocesses.md").read_text()
+BOTS = [block for block in re.findall(r"^```python\n(.*?)^```", PAGE, re.M | re.S) if "/coprocess?" in block]
 BIG = 64
 
 
@@ -40,6 +46,18 @@ def test_it_answers_what_the_session_asks(daemon: Live) -> None:
         bot.type(b"Yes\n")
         daemon.output(session, b"got: Yes")
     assert daemon.ended(session)["typed_bytes"] == 4
+    daemon.call("session.close", session=session)
+
+
+@pytest.mark.parametrize("bot", BOTS, ids=["with aiohttp", "with the standard library"])
+def test_the_bots_of_the_page_answer(daemon: Live, bot: str) -> None:
+    session = daemon.create(shell='while :; do echo "Are you there?"; read a; echo "got: $a"; sleep 1; done')
+    daemon.output(session, b"there?")
+    with subprocess.Popen([sys.executable, "-c", bot, session], env=daemon.environment | {"SOCK": daemon.socket}) as running:
+        daemon.output(session, b"got: Yes")
+        daemon.call("coprocess.stop", session=session)
+        assert running.wait(30) == 0
+    assert coprocess(daemon, session)["command"] == "bot"
     daemon.call("session.close", session=session)
 
 
@@ -145,24 +163,23 @@ def test_what_cannot_be_is_an_error_as_json_before_the_upgrade(
     assert coprocess(daemon, echo) is None
 
 
-def test_200_that_come_at_once_get_one_place_and_199_refusals_and_leave_nothing(daemon: Live, echo: str) -> None:
+async def test_200_that_come_at_once_get_one_place_and_199_refusals_and_leave_nothing(daemon: Live, echo: str) -> None:
     before = daemon.descriptors()
-    placed, refused = [], 0
-    for _ in range(200):
-        try:
-            placed.append(Connected(daemon, echo))
-        except Refused as error:
-            assert error.code == "coprocess_already_running"
-            refused += 1
-    assert (len(placed), refused) == (1, 199)
-    placed[0].abort()
-    daemon.ended(echo)
-    observers = [Connected(daemon, echo, input="false") for _ in range(200)]
-    daemon.call("session.send_text", session=echo, text="to all of them")
-    for observer in observers:
-        observer.read(b"to all of them")
-        observer.abort()
-    for _ in observers:
+    async with aiohttp.ClientSession("http://x", connector=aiohttp.UnixConnector(daemon.socket, limit=0)) as http:
+
+        async def connect(query: str) -> aiohttp.ClientWebSocketResponse | None:
+            try:
+                return await http.ws_connect(f"/sessions/{echo}/coprocess{query}")
+            except aiohttp.WSServerHandshakeError as error:
+                assert error.status == 409
+                return None
+
+        (placed,) = [socket for socket in await asyncio.gather(*(connect("") for _ in range(200))) if socket is not None]
+        observers = await asyncio.gather(*(connect("?input=false") for _ in range(200)))
+        await placed.send_bytes(b"to all of them")
+        for socket in (placed, *observers):
+            assert socket is not None and (await socket.receive_bytes()) == b"to all of them"
+    for _ in range(201):
         daemon.ended(echo)
     daemon.await_(lambda: daemon.descriptors() <= [before[0] + 2 * 9, before[1] + 9])  # those of the coprocesses that are remembered
 
@@ -185,7 +202,7 @@ def test_a_close_frame_in_the_middle_of_silence_ends_it_before_the_line_that_ans
     daemon.output(session, b"$ ")
     with Connected(daemon, session, silent="true") as bot:
         bot.type(b"echo hidden\n")
-        bot.read(b"hidden\r\n")
+        bot.read(b"hidden\r\n$ ")
         bot.type(b"\n")
         bot.close()
         bot.end()

@@ -24,7 +24,7 @@ examples:
   coprocctl run-coprocess chat ./answer.py
   coprocctl run-coprocess chat 'tee /tmp/log | grep -m1 -o "yes"'
   coprocctl run-coprocess chat --observe -- tee -a /tmp/chat.log
-  coprocctl run-coprocess far --here --silent -- rz -E -e -b
+  coprocctl run-coprocess far --here --silent 'rz -E -e -b; sleep 1; echo'
 """
 
 SHOWN_MOST = 200  # characters of a command that are shown where coprocesses are, when it runs here

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.crash_connection_journeys import Connect, Disconnect
 from support.crash_journeys import (
     Close,
     Create,
@@ -116,6 +117,16 @@ POINTS = [
     Point(Close, "runtime.session_state:SessionState.close after 1", "this daemon has let go of the session's memory"),
     Point(Close, "keeper.client:KeeperClient.drop after 4", "the keeper has let go of a part"),
     Point(Close, "keeper.client:KeeperClient.drop after 5", "the keeper has let go of all"),
+    Point(Connect, "core.silence:Silence.open after 1", "a silent range that no coprocess has"),
+    Point(Connect, "runtime.record:Record.write after 1", "the same, and memory that nobody else holds"),
+    Point(Connect, "keeper.client:KeeperClient.hold after 1", "its record is held, and says that it starts"),
+    Point(Connect, "runtime.record:Record.write after 2", "its record says that it runs, and it was fed nothing"),
+    Point(Connect, "runtime.feed:Feed.connect after 1", "what there was is in a pipe that goes with the daemon"),
+    Point(Disconnect, "runtime.partner:Remote.ended before 1", "a connection that is closed; nobody has noted it"),
+    Point(Disconnect, "runtime.record:Record.write after 1", "its record says why it ends"),
+    Point(Disconnect, "core.silence:Silence.close after 1", "silence is closed; the record says that it runs"),
+    Point(Disconnect, "runtime.record:Record.write after 2", "the record says that it has ended; its private pipe is still held"),
+    Point(Disconnect, "keeper.client:KeeperClient.drop after 1", "all is done"),
     Point(RunCommand, "runtime.command_state:CommandState.create after 1", "memory of a command that nobody else holds"),
     Point(RunCommand, "runtime.record:Record.write after 1", "the same, with a record in it"),
     Point(RunCommand, "keeper.link:Link._send after 1", "a command that the keeper is asked to start; nobody reads the answer"),

@@ -75,6 +75,7 @@ class Attachment:
         self._size = self._tty.size()
         self._stream = Stream(socket_path, session, options.read_only)
         self._signals = Signals()
+        self._drawing = Drawing(options.status)
         self._keyboard = Keyboard(options.detach)
         self._indicator = Indicator(STOP_KEY.name, options.read_only)
         self._came: list[Came] = []
@@ -86,10 +87,9 @@ class Attachment:
     def run(self) -> str:
         """Attached until the end; what is to be said of it. Raises Failure and Ended."""
         try:
-            self._stream.open(self._size, OPENING_S)
+            self._stream.open(self._drawing.room(*self._size), OPENING_S)
             session = self._attached()
-            self._name = escaped(session["name"])
-            self._drawing = Drawing(self._name)
+            self._name = self._drawing.title.name = escaped(session["name"])
             return self._run()
         finally:
             self._stream.close()
@@ -142,7 +142,7 @@ class Attachment:
 
     def _enter(self) -> None:
         """Takes the terminal."""
-        begin = self._drawing.begin(self._size[0])
+        begin = self._drawing.begin(*self._size)
         self._guardian.tell(self._drawing.reset())
         self._tty.raw()
         self._write(begin)
@@ -152,7 +152,7 @@ class Attachment:
         flush = self._drawing.modes.talks and self._signals.ending is None
         try:
             if select.select([], [1], [], PATIENCE_S)[1]:
-                self._tty.write(self._drawing.end(self._size[0]))
+                self._tty.write(self._drawing.end())
         except (TerminalGone, OSError):
             flush = False
         self._tty.restore(flush)
@@ -233,7 +233,8 @@ class Attachment:
         size = self._tty.size()
         if size != self._size:
             self._size = size
-            self._stream.resize(*size)
+            self._show(self._drawing.fit(*size))
+            self._stream.resize(*self._drawing.room(*size))
 
     # -- the keyboard ------------------------------------------------------------------------------------------------------
 
@@ -272,14 +273,14 @@ class Attachment:
                 output.append(what)
                 continue
             if output:
-                self._show(self._drawing.output(b"".join(output)))
+                self._show(self._drawing.output(b"".join(output), time.monotonic()))
                 output = []
             if kind == "message":
                 self._on_message(what)
             else:
                 self._on_lost()
         if output:
-            self._show(self._drawing.output(b"".join(output)))
+            self._show(self._drawing.output(b"".join(output), time.monotonic()))
 
     def _on_message(self, message: dict[str, Any]) -> None:
         now = time.monotonic()
@@ -288,9 +289,12 @@ class Attachment:
                 self._on_connected(now)
             case "snapshot":
                 self._show(self._drawing.start_over())
+            case "resize":
+                if message["rows"] != self._drawing.session_rows:
+                    self._show(self._drawing.fit(*self._size, message["rows"]))
             case "title":
                 self._drawing.modes.title = message["title"]
-                self._show(self._drawing.additions())
+                self._show(self._drawing.additions(now))
             case "coprocess":
                 self._indicator.on_coprocess(message["coprocess"])
                 self._indicate(now)
@@ -298,7 +302,7 @@ class Attachment:
                 self._indicator.on_paused(message["paused"], now)
                 self._indicate(now)
             case "notification":
-                self._show(self._drawing.notification(notification.sequence(message["text"], self._name)))
+                self._show(self._drawing.notification(notification.sequence(message["text"], self._name), now))
             case "error":
                 self._write(BELL)
             case "detached":
@@ -325,7 +329,7 @@ class Attachment:
     def _draw_anew(self) -> None:
         """Has the whole screen drawn, on a connection of its own."""
         try:
-            self._stream.open(self._size, RETRY_OPENING_S, anew=True)
+            self._stream.open(self._drawing.room(*self._size), RETRY_OPENING_S, anew=True)
         except (NoDaemon, ConnectionLost):
             self._on_lost()
 
@@ -335,7 +339,7 @@ class Attachment:
         if now < self._retry_at:
             return
         try:
-            self._stream.open(self._size, RETRY_OPENING_S)
+            self._stream.open(self._drawing.room(*self._size), RETRY_OPENING_S)
         except Refused as refused:
             if refused.code in ("session_not_found", "permission_denied"):
                 raise
@@ -361,8 +365,10 @@ class Attachment:
         """Shows what is to be said of the session now."""
         self._keyboard.stop = STOP_KEY if self._indicator.stoppable(now) else None
         self._drawing.title.mark(self._indicator.mark(now))
-        self._tick_at = now + TICK_S if self._indicator.changes_with_time else None
-        self._show(self._drawing.additions())
+        if self._options.status:
+            self._drawing.status.show(self._indicator.line(now, time.time()))
+        self._tick_at = now + TICK_S if self._indicator.changes_with_time or self._drawing.status.due else None
+        self._show(self._drawing.additions(now))
 
 
 def _how(message: dict[str, Any]) -> str:

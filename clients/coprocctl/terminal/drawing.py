@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from coprocctl.terminal.modes import Modes
+from coprocctl.terminal.status import StatusLine
 from coprocctl.terminal.title import Title
 from coprocd.protocol.queries import Queries
 
@@ -22,28 +23,44 @@ _PLAIN = b"\x1b[m"
 class Drawing:
     """That of one session, on one terminal."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, line: bool) -> None:
+        """`line`: the last row of the terminal is for a status line."""
         self.modes = Modes()
-        self.title = Title(name)
-        self._queries = Queries()
-        self._cut = False
+        self.title = Title()
+        self.status = StatusLine()
         self.changed = True
         """Whether `reset` may be another than before what was made last."""
+        self._line = line
+        self._queries = Queries()
+        self._cut = False
         self._waiting = b""
+        self._rows = self._cols = 0
+        self.session_rows = 0
 
     # -- the whole ---------------------------------------------------------------------------------------------------------
 
-    def begin(self, rows: int) -> bytes:
+    def room(self, rows: int, cols: int) -> tuple[int, int]:
+        """What a terminal of that size has for the session."""
+        return (rows - 1 if self._line and rows > 1 else rows), cols
+
+    def begin(self, rows: int, cols: int) -> bytes:
         """What is on the terminal is moved up into its scrollback, and its title saved."""
-        return self.title.begin() + b"\x1b[%d;1H" % rows + b"\r\n" * rows + b"\x1b[H"
+        return self.title.begin() + b"\x1b[%d;1H" % rows + b"\r\n" * rows + b"\x1b[H" + self.fit(rows, cols)
+
+    def fit(self, rows: int, cols: int, session_rows: int | None = None) -> bytes:
+        """What makes a terminal of that size show a session of so many rows: as many as it has room for, unless they are others."""
+        self._rows, self._cols = rows, cols
+        self.session_rows = self.room(rows, cols)[0] if session_rows is None else session_rows
+        self.changed = True
+        return self.status.fit(rows, cols, self.session_rows, self._line)
 
     def reset(self) -> bytes:
         """What makes the terminal as it was, but for what it shows."""
-        return _END_SEQUENCE + self.modes.reset() + _PLAIN + self.title.end(self.modes)
+        return _END_SEQUENCE + self.modes.reset() + self.status.end() + _PLAIN + self.title.end(self.modes)
 
-    def end(self, rows: int) -> bytes:
+    def end(self) -> bytes:
         """… and leaves the cursor on an empty last line."""
-        return self.reset() + b"\x1b[%d;1H\r\n" % rows
+        return self.reset() + b"\x1b[%d;1H\r\n" % self._rows
 
     # -- output ------------------------------------------------------------------------------------------------------------
 
@@ -53,25 +70,30 @@ class Drawing:
         self.modes.clear()
         self._queries.reset()
         self._cut = False
-        return reset
+        self.status.clear()
+        return reset + self.fit(self._rows, self._cols, self.session_rows)
 
-    def output(self, data: bytes) -> bytes:
+    def output(self, data: bytes, now: float) -> bytes:
         """What shows the next piece of output."""
         data = self._queries.feed(data)
         self.changed = not self._queries.usual or self.modes.open or b"\x0e" in data or b"\x0f" in data
         if self.changed:
             self.modes.feed(data)
-        self._cut = bool(_CUT_CHARACTER.search(data[-3:])) if data else self._cut
-        return data + self.additions()
+        if data:
+            self._cut = _CUT_CHARACTER.search(data[-3:]) is not None
+        if self.status.active:
+            data = self.status.rewrite(data, now)
+        return data + self.additions(now)
 
-    def additions(self) -> bytes:
+    def additions(self, now: float) -> bytes:
         """What is the client's to show, as far as it can be put in now."""
         if not self._queries.between or self._cut:
             return b""
         waiting, self._waiting = self._waiting, b""
-        return waiting + self.title.changes(self.modes)
+        return waiting + self.title.changes(self.modes) + self.status.draw(now)
 
-    def notification(self, sequence: bytes) -> bytes:
+    def notification(self, sequence: bytes, now: float) -> bytes:
         """What shows it, now or with what comes next."""
-        self._waiting = (self._waiting + sequence)[-_WAITING_BYTES:] if len(sequence) < _WAITING_BYTES else b""
-        return self.additions()
+        if len(self._waiting) + len(sequence) < _WAITING_BYTES:
+            self._waiting += sequence
+        return self.additions(now)

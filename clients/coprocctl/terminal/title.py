@@ -15,8 +15,9 @@ _MOST_CHARACTERS = 200
 class Title:
     """The title of one window."""
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self) -> None:
+        self.name = ""
+        """What stands for a title where the session has set none."""
         self._mark = ""
         self._shown: tuple[str, str | None] = ("", None)
 
@@ -43,11 +44,11 @@ class Title:
             was_marked = bool(self._shown[0])
             self._shown = wanted
             if self._mark:
-                parts.append(_set(f"{self._mark} – {modes.title or self._name}"))
+                parts.append(_set(f"{self._mark} – {modes.title or self.name}"))
             elif modes.title is not None and (was_marked or taken):
                 parts.append(_set(modes.title))
             elif was_marked:
-                parts += [_set(self._name), _TAKE_BACK, _SAVE]
+                parts += [_set(self.name), _TAKE_BACK, _SAVE]
         return b"".join(parts)
 
 

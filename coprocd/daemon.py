@@ -155,7 +155,7 @@ class Daemon:
         return objects.DaemonInfo(
             pid=os.getpid(),
             keeper_pid=self._keeper.pid,
-            screen_pid=None,
+            screen_pid=self.sessions.screens.pid,
             supervisor="systemd" if service.managed() else "keeper",
             version=__version__,
             python=platform.python_version(),
@@ -198,6 +198,7 @@ class Daemon:
         log.info("ending with %d sessions", len(self.sessions))
         service.notify("STOPPING=1")
         await listener.close()
+        await self.sessions.screens.close()
         await self._keeper.has_everything()
         self._keeper.close()
         claim.release(unlink=self._unlink and not self._socket_is_given)

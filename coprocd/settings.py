@@ -112,6 +112,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     command_timeout_s: Positive = 600.0
     """A command that takes longer hangs, and others wait for its place."""
 
+    scrollback_bytes: Annotated[int, msgspec.Meta(ge=0, le=16 << 20)] = 4 << 20
+    """Memory for lines above a screen, a session that is drawn: some 5,000 of 120 columns. A checkpoint holds them all."""
+
+    screens_live_most: Count = 32
+    """Screens kept in the worker at once, each with its scrollback: the others are in checkpoints, and there again in a few milliseconds."""
+
     sessions: SessionSettings = SessionSettings()
 
     def limits(self) -> dict[str, Any]:

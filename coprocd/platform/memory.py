@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import mmap
 import os
 import tempfile
 
@@ -46,3 +47,15 @@ def reserve(fd: int, position: int, size: int) -> None:
         if error.errno not in _REFUSED:
             raise
         raise NoMemory(error.strerror) from error
+
+
+def release(fd: int, position: int, size: int) -> None:
+    """Gives the whole pages among `size` bytes at `position` back, where the system can; they are zeros then. The descriptor keeps its size."""
+    start, stop = -(-position // mmap.PAGESIZE) * mmap.PAGESIZE, (position + size) // mmap.PAGESIZE * mmap.PAGESIZE
+    if not hasattr(mmap, "MADV_REMOVE") or start >= stop:
+        return
+    try:
+        with mmap.mmap(fd, stop - start, offset=start) as view:
+            view.madvise(mmap.MADV_REMOVE)
+    except (OSError, ValueError):  # a file system that cannot, or a file that ends before
+        pass

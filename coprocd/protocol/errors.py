@@ -38,6 +38,7 @@ ERRORS: dict[str, tuple[int, int]] = {
     "resource_exhausted": (-32015, 1),
     "permission_denied": (-32016, 1),
     "version_mismatch": (-32017, 1),
+    "screen_unavailable": (-32018, 1),
     "timed_out": (-32019, 124),
     "prompt_not_found": (-32020, 1),
 }

@@ -89,6 +89,13 @@ METHODS: dict[str, Method] = {
             "Shows bytes on the screen and to viewers, which the job, the log, coprocesses and triggers do not get.",
         ),
         Method(
+            "session.capture",
+            "SessionCapture",
+            "Captured",
+            (*_SESSION, "screen_unavailable"),
+            "The screen as it is now, as text, with attributes, or cell by cell, and with lines that have scrolled off above it.",
+        ),
+        Method(
             "session.set_variable",
             "SessionSetVariable",
             "Session",
@@ -265,6 +272,7 @@ EVENT_TYPES: dict[str, str] = {
     "trigger.throttled": "a trigger matches too often and does not fire for now; told once, its matches are counted",
     "trigger.failed": "what a trigger was to do could not be done, or its command has failed; carries reason and message, for a command also command_id, exit_status, signal and the last 1,000 characters of output",
     "session.title": "its title is another",
+    "screen.restarted": "the worker that draws screens died, of this session's output where one is named, and another has taken its place; carries why",
     "session.injected": "bytes were injected that screen and viewers show; carries offset and their number",
     "prompt.asked": "a program asks the person who is attached; carries prompt, kind and message",
     "prompt.ended": "the question waits no more; carries prompt, and how: `answered`, `refused`, `timed_out`, `session_ended`, or `gone`, whoever asked",

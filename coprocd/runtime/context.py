@@ -14,6 +14,7 @@ from coprocd.settings import Settings
 
 if TYPE_CHECKING:
     from coprocd.runtime.commands import Commands
+    from coprocd.runtime.screens import Screens
 
 
 @dataclass(slots=True)
@@ -29,3 +30,5 @@ class Context:
     prompts: Prompts = field(default_factory=Prompts)
     commands: Commands = field(init=False)
     """Set by `Sessions`, whose triggers start them."""
+    screens: Screens = field(init=False)
+    """Set by `Sessions`, too."""

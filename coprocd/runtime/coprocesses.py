@@ -85,7 +85,7 @@ class Coprocesses:
         reserve.require_descriptors("a coprocess")
         session = self._session
         log, now = session.log, session.log.end
-        offset = session.start_offset(spec.from_)
+        offset = self._start_offset(spec.from_)
         if not log.retained_from <= offset <= now:
             raise CoprocdError(
                 "offset_lost" if offset < now else "invalid_params",
@@ -137,6 +137,15 @@ class Coprocesses:
             raise CoprocdError(
                 "name_taken", f"a coprocess of session {session.record.name} is named {spec.name!r} and runs; give another name"
             )
+
+    def _start_offset(self, start: str | int) -> int:
+        """The offset that `from` names."""
+        session = self._session
+        if start == "line":
+            return session.log.line_start()
+        if start == "question":
+            return session.log.last_line_start(session.state.typed_at) if session.typing.awaits_line() else session.log.end
+        return start if isinstance(start, int) else session.log.end
 
     def forget_oldest(self) -> None:
         """Drops ended ones over the number that is kept."""

@@ -5,11 +5,13 @@ pty; all others take what is retained. It lives in a segment of its own, which a
 
     header   magic, layout · capacity · epoch · end, target · scanned, modes · silenced ranges
     bytes    the ring
+    behind   two checkpoints of its screen, from the next page on; a log of a version that had none is made longer
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 from collections.abc import Callable
 
@@ -18,6 +20,8 @@ from coprocd.core.ring import Ring
 from coprocd.core.silence import Silence
 from coprocd.runtime.ring_file import RingFile
 from coprocd.runtime.segment import PAGE, RESERVED_SLOTS, Segment
+from coprocd.screen.checkpoint import BYTES as CHECKPOINT_BYTES
+from coprocd.screen.checkpoint import Checkpoints
 
 SCHEMA = 1
 _HEADER_BYTES = 4 * PAGE
@@ -43,7 +47,7 @@ LINE_SCAN_BYTES = 64 << 10
 class OutputLog(RingFile):
     """One life of a session's output, told apart from any other by `epoch`."""
 
-    __slots__ = ("_listeners", "_modes", "_waiting", "epoch", "segment", "silence")
+    __slots__ = ("_listeners", "_modes", "_waiting", "checkpoints", "epoch", "segment", "silence")
 
     def __init__(self, segment: Segment) -> None:
         slots = segment.slots
@@ -52,6 +56,7 @@ class OutputLog(RingFile):
         self.segment = segment
         self.epoch = f"{slots[_EPOCH]:016x}"
         self.silence = Silence(slots, _SILENCE, _SILENCES_MOST)
+        self.checkpoints = Checkpoints(segment.fd, _checkpoints_at(slots[_CAPACITY]))
         modes = slots[_MODES]
         self._modes = InputModes(bool(modes & _BRACKETED), bool(modes & _APPLICATION), bool(modes & _ALTERNATE))
         self._waiting: set[asyncio.Future[None]] = set()
@@ -60,7 +65,9 @@ class OutputLog(RingFile):
     @classmethod
     def create(cls, session_id: str, capacity: int) -> OutputLog:
         """A new, empty log; `resource_exhausted` when there is no memory for it."""
-        segment = Segment.create(f"coprocd-log-{session_id}", _HEADER_BYTES, capacity, SCHEMA)
+        segment = Segment.create(
+            f"coprocd-log-{session_id}", _HEADER_BYTES, _checkpoints_at(capacity) - _HEADER_BYTES + CHECKPOINT_BYTES, SCHEMA
+        )
         segment.slots[_CAPACITY] = capacity
         segment.slots[_EPOCH] = secrets.randbits(63) | 1
         return cls(segment)
@@ -71,6 +78,9 @@ class OutputLog(RingFile):
         segment = Segment.open(fd, _HEADER_BYTES, SCHEMA)
         slots = segment.slots
         slots[_SCANNED] = max(slots[_SCANNED] - min(slots[_SCANNED], _SCAN_BACK_BYTES), 0)
+        size = _checkpoints_at(slots[_CAPACITY]) + CHECKPOINT_BYTES
+        if os.fstat(fd).st_size < size:
+            os.ftruncate(fd, size)
         return cls(segment)
 
     @property
@@ -156,3 +166,8 @@ class OutputLog(RingFile):
         """Lets the memory go, and wakes whoever waits."""
         self.segment.close()
         self.wake()
+
+
+def _checkpoints_at(capacity: int) -> int:
+    """Where in the segment they begin."""
+    return -(-(_HEADER_BYTES + capacity) // PAGE) * PAGE

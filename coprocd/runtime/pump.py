@@ -48,6 +48,8 @@ class Pump:
 
     def __init__(self, session: Session) -> None:
         self.paused_by: Coprocess | None = None
+        self._full = False
+        """Whether nothing is read since the log is full: of what `paused_by` needs, else the screen, which is no pause worth a word."""
         self.out_of_memory = False
         self._session = session
         self._loop = asyncio.get_running_loop()
@@ -129,6 +131,7 @@ class Pump:
         session.triggers.pump(shown_to)
         session.triggers.events.on_output()
         session.injections.place()
+        session.screen.pump()
         session.log.scan_if_due()
         session.log.wake()
         if size >= FULL_BYTES:
@@ -154,16 +157,24 @@ class Pump:
     # -- backpressure ---------------------------------------------------------------------------------------------------
 
     def _room(self) -> int:
-        """How many bytes may come without overwriting what a lossless reader still needs."""
-        holds = [hold for coprocess in self._session.coprocesses if (hold := coprocess.hold) is not None]
-        return self._session.log.ring.room(min(holds) if holds else None)
+        """How many bytes may come without overwriting what a lossless reader or the screen still needs."""
+        session = self._session
+        holds = [hold for coprocess in session.coprocesses if (hold := coprocess.hold) is not None]
+        if (hold := session.screen.hold) is not None:
+            holds.append(hold)
+        return session.log.ring.room(min(holds) if holds else None)
 
     def _pause(self) -> None:
         """The log is full of what somebody still needs: the job waits until that is read."""
         session = self._session
-        slowest = min((c for c in session.coprocesses if c.hold is not None), key=lambda c: c.feed.position.filled)
+        slowest = min((c for c in session.coprocesses if c.hold is not None), key=lambda c: c.feed.position.filled, default=None)
+        screen = session.screen.hold
+        if slowest is not None and screen is not None and screen < slowest.feed.position.filled:
+            slowest = None
         self.stop()
-        self.paused_by = slowest
+        self._full, self.paused_by = True, slowest
+        if slowest is None:
+            return
         if slowest.record.on_full == "end":
             slowest.end("not_reading", session.context.settings.close_grace_s)
         elif self._pause_due is None:
@@ -198,13 +209,13 @@ class Pump:
 
     def resume_if_room(self) -> None:
         """A reader has moved on, or gone: the job may print again when there is room worth a turn."""
-        if self.paused_by is None:
+        if not self._full:
             return
         if self._room() < min(pipes.CHUNK_BYTES, self._session.log.ring.capacity // 4):
-            if self.paused_by.hold is None:
+            if self.paused_by is None or self.paused_by.hold is None:
                 self._pause()  # it has gone, and the next one holds the log
             return
-        self.paused_by = None
+        self._full, self.paused_by = False, None
         if self._pause_due is not None:
             self._pause_due.cancel()
             self._pause_due = None
@@ -242,7 +253,7 @@ class Pump:
     def _look_again(self) -> None:
         if self._hung_up:
             self._hung_up = False
-            if self.paused_by is None and not self.out_of_memory:
+            if not self._full and not self.out_of_memory:
                 self._read()
 
     def _await_quiet(self) -> None:
@@ -250,7 +261,7 @@ class Pump:
         self._forget_quiet()
         if self._left is not None and self._left <= 0:
             self.end()
-        elif self.paused_by is None and not self.out_of_memory:
+        elif not self._full and not self.out_of_memory:
             quiet = self._loop.time() + self._session.context.settings.drain_quiet_s
             self._quiet_due = self._loop.call_at(min(quiet, self._over), self.end)
 

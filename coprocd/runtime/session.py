@@ -22,6 +22,7 @@ from coprocd.platform import pipes, processes, terminal
 from coprocd.protocol import objects
 from coprocd.protocol.errors import CoprocdError
 from coprocd.runtime import scope
+from coprocd.runtime.answers import ORIGIN as SCREEN
 from coprocd.runtime.attributes import Attributes
 from coprocd.runtime.coprocess import Coprocess
 from coprocd.runtime.coprocesses import Coprocesses
@@ -32,6 +33,7 @@ from coprocd.runtime.job_end import end_job, is_anothers
 from coprocd.runtime.marks import Marks
 from coprocd.runtime.pump import Pump
 from coprocd.runtime.ring_file import RingFile
+from coprocd.runtime.screen import Screen
 from coprocd.runtime.session_state import SessionState
 from coprocd.runtime.tasks import Tasks
 from coprocd.runtime.trigger_list import TriggerList
@@ -69,6 +71,7 @@ class Session:
         self.display = Display(self)
         self.trigger_list = TriggerList(self)
         self.triggers = Triggers(self)
+        self.screen = Screen(self)
         self.viewers = Viewers(self)
         self.master = -1
         self.closing = False
@@ -218,7 +221,8 @@ class Session:
 
     def on_typed(self, origin: str, size: int) -> None:
         """`size` bytes of `origin` are in the input queue."""
-        self.state.typed_at = self.log.end
+        if origin != SCREEN:
+            self.state.typed_at = self.log.end
         self.input.feed.pump()
         if not self._typed:
             self._loop.call_later(INPUT_EVENT_S, self._tell_typed)
@@ -244,14 +248,6 @@ class Session:
             pass
 
     # -- coprocesses ----------------------------------------------------------------------------------------------------
-
-    def start_offset(self, start: str | int) -> int:
-        """The offset that `from` names."""
-        if start == "line":
-            return self.log.line_start()
-        if start == "question":
-            return self.log.last_line_start(self.state.typed_at) if self.typing.awaits_line() else self.log.end
-        return start if isinstance(start, int) else self.log.end
 
     def on_coprocess_ended(self, coprocess: Coprocess) -> None:
         """It has ended: the session goes on without it."""
@@ -347,6 +343,7 @@ class Session:
         await self.context.keeper.drop(self.key)
         await self.coprocesses.forget()
         self.triggers.close()
+        self.screen.close()
         self.hang_up()
         self.state.close()
 
@@ -391,6 +388,7 @@ class Session:
     def resize(self, rows: int, cols: int) -> None:
         terminal.resize(self.master, rows, cols)
         self.record.rows, self.record.cols = rows, cols
+        self.screen.resize(rows, cols)
         self.save()
         self.context.events.append("session.resized", self.id, rows=rows, cols=cols)
 

@@ -1,7 +1,7 @@
 """What of a session outlives the daemon: its record, its output log and the ring of its input. The keeper holds them all.
 
 header   magic, layout · input queue · size of its ring · where the output stood when something was last typed
-         · the line that the terminal collects · how far the output was matched
+         · the line that the terminal collects · how far the output was matched · what the screen has answered
 record   two copies
 input    the ring
 triggers two copies of their record
@@ -12,6 +12,7 @@ after the rest, and 0 in them counts all that is in the ring.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
 from typing import Literal
@@ -21,13 +22,17 @@ import msgspec
 from coprocd.core.definition import Definition
 from coprocd.platform import memory, pipes
 from coprocd.protocol.errors import CoprocdError
+from coprocd.runtime.answers import Spoken
 from coprocd.runtime.input_queue import LINE_SLOTS, PIPE_BYTES, InputQueue
 from coprocd.runtime.input_queue import SLOTS as INPUT_SLOTS
 from coprocd.runtime.output_log import OutputLog
 from coprocd.runtime.record import Record
 from coprocd.runtime.segment import PAGE, RESERVED_SLOTS, Segment
 from coprocd.runtime.trigger_state import RECORD_BYTES as TRIGGER_RECORD_BYTES
+from coprocd.runtime.trigger_state import SLOTS as TRIGGER_SLOTS
 from coprocd.runtime.trigger_state import TriggerState
+
+log = logging.getLogger("coprocd.session")
 
 SCHEMA = 1
 RECORD_BYTES = 4 << 20
@@ -42,6 +47,7 @@ _INPUT_SIZE = _INPUT + INPUT_SLOTS
 _TYPED_AT = _INPUT_SIZE + 1
 _LINE = _TYPED_AT + 1
 _TRIGGERS = _LINE + LINE_SLOTS
+_SPOKEN = _TRIGGERS + TRIGGER_SLOTS
 
 
 class SessionRecord(msgspec.Struct, kw_only=True):
@@ -80,6 +86,8 @@ class SessionRecord(msgspec.Struct, kw_only=True):
     ended_clock: float = 0.0
     made: bool = True
     """Whether all that it was to begin with has been started: a daemon that was killed before leaves one that the next drops."""
+    drawn: bool = False
+    """Whether the version that wrote it has a screen, which answers queries: of one that had none, all that was printed counts as answered."""
     typed_keys: list[tuple[str, int, int, int]] = []
     """Of each idempotency key: where its bytes end in the input, how many they were, and the output's end then."""
 
@@ -94,6 +102,7 @@ class SessionState:
         self.log = log
         self.pipe = pipe
         self.triggers = TriggerState(segment, _TRIGGERS, _INPUT_BASE + segment.slots[_INPUT_SIZE])
+        self.spoken = Spoken(segment.slots, _SPOKEN)
         self._segment = segment
         self._stored = stored
 
@@ -132,7 +141,15 @@ class SessionState:
             for name in held.keys() - {"state"}:
                 os.close(held[name])
             return None
-        return cls(segment, stored, record, OutputLog.open(held["log"]), (held.get("pipe_read", -1), held.get("pipe_write", -1)))
+        state = cls(segment, stored, record, OutputLog.open(held["log"]), (held.get("pipe_read", -1), held.get("pipe_write", -1)))
+        if not record.drawn:
+            state.spoken.to = state.log.end
+            record.drawn = True
+            try:
+                state.save()
+            except CoprocdError as error:
+                log.error("session %s: %s", record.id, error)
+        return state
 
     @property
     def typed_at(self) -> int:

@@ -18,6 +18,7 @@ from coprocd.runtime import launch, reserve
 from coprocd.runtime.agent_link import AgentLink
 from coprocd.runtime.commands import Commands
 from coprocd.runtime.context import Context
+from coprocd.runtime.screens import Screens
 from coprocd.runtime.session import Session
 from coprocd.runtime.session_state import SessionRecord, SessionState
 from coprocd.runtime.tasks import Tasks
@@ -32,6 +33,7 @@ class Sessions:
         self.context = context
         self.agents = AgentLink(places.agent_path(context.socket_path))
         self.commands = context.commands = Commands(context)
+        self.screens = context.screens = Screens(context)
         self._sessions: dict[str, Session] = {}
         self._creating: dict[str, asyncio.Task[Session]] = {}
         self._closing: dict[str, asyncio.Task[objects.Session]] = {}
@@ -127,6 +129,7 @@ class Sessions:
             renewed_clock=time.monotonic(),
             remove=params.remove,
             made=False,
+            drawn=True,
         )
         reserve.require_descriptors("a session")
         session = Session(self.context, SessionState.create(record, self.context.settings.input_queue_bytes))

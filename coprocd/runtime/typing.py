@@ -71,6 +71,7 @@ class Typing:
     def recover(self) -> None:
         """Forgets keys whose bytes a killed daemon did not get to accept, for good: what others type next must not stand for them."""
         record = self._session.record
+        self._session.state.spoken.recover(self._session.input.ring.end)
         accepted = [entry for entry in record.typed_keys if entry[1] <= self._session.input.ring.end]
         if len(accepted) < len(record.typed_keys):
             record.typed_keys = accepted

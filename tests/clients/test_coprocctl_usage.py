@@ -18,6 +18,7 @@ NAMES = [name for name, _, _ in commands.rows()]
 NEED_A_DAEMON = {
     "list": [],
     "logs": ["x"],
+    "capture": ["x"],
     "send": ["x", "hello"],
     "send-keys": ["x", "Enter"],
     "paste": ["x", "hello"],

@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[tuple[str, tuple[str, ...], str], ...]] = {
         ("attach", (), "show a session on this terminal, and type into it"),
         ("list", ("ls",), "list the sessions, the ended ones that are kept included"),
         ("logs", ("tail",), "print what a session printed, and follow it"),
+        ("capture", (), "print the screen of a session as it is now"),
         ("send", (), "type text into a session"),
         ("send-keys", (), "type keys by name: Enter, C-c, Up, F1"),
         ("paste", (), "type text as a terminal pastes it"),

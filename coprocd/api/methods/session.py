@@ -8,6 +8,8 @@ import signal as signals
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from coprocd.api.call import Call
 from coprocd.core import keys
 from coprocd.core.paste import paste as pasted
@@ -98,6 +100,21 @@ async def inject(call: Call, params: objects.SessionInject) -> objects.Nothing:
     data = _decoded(params.data_b64)
     _running(call, params.session).injections.put(data)
     return objects.Nothing()
+
+
+async def capture(call: Call, params: objects.SessionCapture) -> objects.Captured:
+    place, capture = await found(call, params.session).screen.capture(params.format, params.scrollback)
+    cursor = capture.cursor
+    return objects.Captured(
+        data=msgspec.to_builtins(capture.lines) if capture.text is None else capture.text,
+        rows=capture.rows,
+        cols=capture.cols,
+        cursor=objects.Cursor(cursor.row, cursor.column, cursor.visible),
+        title=capture.title,
+        alternate=capture.alternate,
+        scrollback=capture.scrollback,
+        offset=place.offset,
+    )
 
 
 async def set_variable(call: Call, params: objects.SessionSetVariable) -> objects.Session:

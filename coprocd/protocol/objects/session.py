@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
 
@@ -116,6 +116,12 @@ class SessionInject(Params, kw_only=True):
     data_b64: Annotated[str, Meta(max_length=1 << 20)]
 
 
+class SessionCapture(Params, kw_only=True):
+    session: SessionRef
+    format: Literal["text", "ansi", "html", "json"] = "text"
+    scrollback: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
+
+
 class SessionSetVariable(Params, kw_only=True):
     session: SessionRef
     name: Annotated[str, Meta(min_length=1, max_length=255)]
@@ -142,6 +148,27 @@ class Output(Struct, kw_only=True, omit_defaults=True):
     eof: bool
     data_b64: str | None = None
     text: str | None = None
+
+
+class Cursor(Struct):
+    """Where the cursor is, counted from 0, and whether it is shown."""
+
+    row: int
+    column: int
+    visible: bool
+
+
+class Captured(Struct, kw_only=True):
+    """A screen as it was at an offset of the output. `data` is text, for `json` a list of rows; `scrollback` of them were above the screen."""
+
+    data: str | list[dict[str, Any]]
+    rows: int
+    cols: int
+    cursor: Cursor
+    title: str
+    alternate: bool
+    scrollback: int
+    offset: int
 
 
 class Paused(Struct):

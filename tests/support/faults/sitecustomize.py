@@ -1,12 +1,13 @@
 """Faults put into a daemon from outside: for tests, in processes that have this directory on PYTHONPATH.
 
-The product has no code for it. A daemon (`-m coprocd`) or a keeper (`-m coprocd.keeper`) takes the fault that the file `fault`
+The product has no code for it. A daemon (`-m coprocd`), a keeper (`-m coprocd.keeper`) or a screen worker (`-m coprocd.screen`) takes the fault that the file `fault`
 beside its runtime directory names, when it starts or at SIGUSR2: it wraps one function, and the file is then gone. A fault is
 
-    daemon|keeper KILL|STOP MODULE:QUALNAME before|after N
+    daemon|keeper|screen KILL|STOP MODULE:QUALNAME before|after N
 
 and the process sends itself that signal before or after the N-th call of the function. `$COPROCD_WITHOUT` names modules
 of `coprocd.platform` whose good path is switched off (`AVAILABLE`), as on a system that has none.
+What a screen worker is fed kills it where `POISON-KILL` stands in it, and hangs it where `POISON-HANG` does.
 
 Such a daemon has one method more, `test.run_command`, which does what a trigger with the action `run_command` does.
 """
@@ -26,7 +27,7 @@ from typing import Any
 def _process() -> str | None:
     argv = sys.orig_argv
     name = argv[argv.index("-m") + 1] if "-m" in argv[:-1] else ""
-    return {"coprocd": "daemon", "coprocd.keeper": "keeper"}.get(name)
+    return {"coprocd": "daemon", "coprocd.keeper": "keeper", "coprocd.screen": "screen"}.get(name)
 
 
 def _arm(path: str, process: str) -> None:
@@ -100,11 +101,29 @@ def _add_method() -> None:
     module.run_command = run_command  # type: ignore[attr-defined]
 
 
+def _poison() -> None:
+    """Output is to the emulator what a bug of its own would be."""
+    from coprocd.screen import ghostty
+
+    feed = ghostty._Ghostty.feed
+
+    def poisoned(emulator: Any, data: bytes) -> bytes:
+        if b"POISON-KILL" in data:
+            os.kill(os.getpid(), signal.SIGKILL)
+        while b"POISON-HANG" in data:
+            signal.pause()
+        return feed(emulator, data)
+
+    ghostty._Ghostty.feed = poisoned  # type: ignore[method-assign]
+
+
 def _begin(process: str | None) -> None:
     if process is None:
         return
     if process == "daemon":
         _add_method()
+    if process == "screen":
+        _poison()
     _switch_off(os.environ.get("COPROCD_WITHOUT", "").split())
     path = os.path.join(os.path.dirname(os.environ["COPROCD_RUNTIME_DIR"]), "fault")
     signal.signal(signal.SIGUSR2, lambda *_: _arm(path, process))

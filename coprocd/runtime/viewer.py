@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 from coprocd.core.timeline import Injection, Output, Place, after
 from coprocd.protocol.attach import ACK_WINDOW_BYTES, FRAME_BYTES
 from coprocd.protocol.objects import Client
+from coprocd.runtime.screen import Snapshot
 
 if TYPE_CHECKING:
     from coprocd.runtime.viewers import Viewers
@@ -27,15 +28,6 @@ Reason: TypeAlias = Literal["attach", "lag"]
 
 MESSAGES_MOST = 256
 """Messages that wait for one viewer; of more, the oldest that is not the state of something is forgotten."""
-
-
-class Redraw(NamedTuple):
-    """What makes a terminal of this size look as the session's did at `place`."""
-
-    place: Place
-    rows: int
-    cols: int
-    data: bytes
 
 
 class Waiting(NamedTuple):
@@ -153,7 +145,7 @@ class Viewer:
                 self._jump(place.offset, at)
                 self._place = place._replace(offset=at)
 
-    def resync(self, redraw: Redraw, reason: Reason) -> list[Message | bytes]:
+    def resync(self, redraw: Snapshot, reason: Reason) -> list[Message | bytes]:
         """It goes on from `redraw`."""
         place = redraw.place
         self._jump(self.offset, place.offset)

@@ -8,18 +8,23 @@ many viewers cost little; what a key brings is passed on at once. They read the 
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
 from coprocd.core.event_log import Cursor
 from coprocd.protocol.attach import FRAME_BYTES
+from coprocd.protocol.errors import CoprocdError
+from coprocd.runtime.screen import Snapshot
 from coprocd.runtime.tasks import Tasks
-from coprocd.runtime.viewer import Message, Redraw, Size, Viewer
+from coprocd.runtime.viewer import Message, Size, Viewer
 from coprocd.runtime.window_size import WindowSize
 
 if TYPE_CHECKING:
     from coprocd.runtime.session import Session
+
+log = logging.getLogger("coprocd.viewers")
 
 GATHER_S = 0.001
 """Output that goes on is gathered for so long, or up to a frame."""
@@ -37,7 +42,7 @@ LOOK_EVERY_S = 1.0
 """How often it is looked what a coprocess has moved, and whether the terminal is stopped."""
 
 PLAIN_BYTES = 64 << 10
-"""Where there is no screen, who comes is shown so much of the output, from the beginning of a line."""
+"""Where there is no screen now, who comes is shown so much of the output, from the beginning of a line."""
 
 _CLEAR = b"\x18\x1b[!p\x1b[?1049l\x1b[m\x1b[H\x1b[2J"
 """Ends a sequence in progress, resets the modes (DECSTR) and clears."""
@@ -65,7 +70,7 @@ class Viewers:
         self._look_due: asyncio.TimerHandle | None = None
         self._last_read = (0, 0, b"")
         self._tasks = Tasks(f"viewers of {session.id}")
-        self._snapshot: asyncio.Task[Redraw | None] | None = None
+        self._snapshot: asyncio.Task[Snapshot | None] | None = None
         self._snapshot_at = 0.0
         self._shown: dict[str, Any] = {}
         """What they were last told of the coprocess and the pause."""
@@ -160,7 +165,7 @@ class Viewers:
 
     # -- snapshots ---------------------------------------------------------------------------------------------------------
 
-    async def snapshot(self, after: int) -> Redraw | None:
+    async def snapshot(self, after: int) -> Snapshot | None:
         """The screen as it is now, or was a moment ago, at the offset `after` or behind it; None when the session is no more."""
         while not self.session.dropped:
             task = self._snapshot
@@ -171,26 +176,32 @@ class Viewers:
                 return redraw
         return None
 
-    def _is_usable(self, redraw: Redraw | None, after: int) -> bool:
+    def _is_usable(self, redraw: Snapshot | None, after: int) -> bool:
         if redraw is None:
             return False
         log = self.session.log
         old = self._loop.time() - self._snapshot_at >= SNAPSHOT_EVERY_S
         return not old and redraw.place.offset >= max(after, log.end - log.ring.capacity // 2)
 
-    async def _take_snapshot(self) -> Redraw | None:
+    async def _take_snapshot(self) -> Snapshot | None:
         wait_s = self._snapshot_at + SNAPSHOT_EVERY_S - self._loop.time()
         if wait_s > 0:
             await asyncio.sleep(wait_s)
         self._snapshot_at = self._loop.time()
-        return None if self.session.dropped else self._plain()
+        if self.session.dropped:
+            return None
+        try:
+            return await self.session.screen.snapshot()
+        except CoprocdError as error:
+            log.warning("session %s: its viewers are shown the last of its output in place of a screen: %s", self.session.id, error)
+            return None if self.session.dropped else self._plain()
 
-    def _plain(self) -> Redraw:
+    def _plain(self) -> Snapshot:
         """In place of a snapshot: an empty screen, which the last of the output follows."""
         record, log, place = self.session.record, self.session.log, self.session.display.place_at_end()
         start = max(log.retained_from, place.offset - PLAIN_BYTES)
         line = log.read(start, place.offset - start).find(b"\n") + 1 if start else 0
-        return Redraw(place._replace(offset=start + line), record.rows, record.cols, _CLEAR)
+        return Snapshot(place._replace(offset=start + line), record.rows, record.cols, _CLEAR)
 
     # -- messages ----------------------------------------------------------------------------------------------------------
 

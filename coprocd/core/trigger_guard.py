@@ -2,7 +2,7 @@
 
 Owns what matching has cost lately. Time that is taken beyond an allowance is a debt; at DEBT_MOST_S the rules of a set
 are timed one by one on what was just matched, and the costly are switched off. A set that is slow though no rule is gets
-split. Must never switch off by one slow moment alone: the machine may have been busy. The trigger matcher asks it.
+split. Must never switch off by slow moments alone: the machine may have been busy. The trigger matcher asks it.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ Past it the costliest rules are switched off, those that have taken half of the 
 SAMPLE_S_A_BYTE = 0.15e-6
 """A rule that takes more on a sample is switched off when its set is too slow. Usual ones take a hundredth."""
 
-CALL_MOST_S = 0.01
-"""Of one search no more counts: it was rather the machine that was busy."""
+DOUBTED_S = 0.001
+"""A search that has taken longer may have waited for the processor: no more of it counts than the processor has done meanwhile."""
 
 PROBE_BYTES = 4 << 10
 """Of a text longer than two of these, pieces are tried before the whole."""
@@ -56,13 +56,16 @@ class Guarded(Protocol):
 
 
 class Guard:
-    """What is spent, for one matcher, by a clock of seconds (monotonic will do); and the `bytes` of output taken.
+    """What is spent, for one matcher, and the `bytes` of output taken.
 
+    `clock` tells seconds and is cheap (monotonic will do), `worked` those that the processor has worked for us, and need not be.
     `off` are the rules that must not be used any more, until they are taken note of.
     """
 
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self.clock = clock
+    def __init__(self, clock: Callable[[], float], worked: Callable[[], float]) -> None:
+        self.worked = worked
+        self._clock = clock
+        self._worked_before = worked()
         self.bytes = 0
         self.off: set[str] = set()
         self._found: list[tuple[str, float]] = []
@@ -72,6 +75,7 @@ class Guard:
     def passed(self, count: int) -> None:
         """So many bytes of output have been taken: they allow for time."""
         self.bytes += count
+        self._worked_before = self.worked()
         if self._debt_s:
             self._debt_s -= count * SEARCH_ALLOWED_S_A_BYTE
             if self._debt_s <= 0:
@@ -91,11 +95,12 @@ class Guard:
 
     def timed(self, rule: str, matches: Iterator[Found]) -> Iterator[Found]:
         """The matches of a rule, and no more of them once it has cost too much."""
-        clock = self.clock
+        clock = self._clock
         while rule not in self.off:
             begun = clock()
             found = next(matches, None)
-            self._spend(rule, min(clock() - begun, CALL_MOST_S))
+            took = clock() - begun
+            self._spend(rule, took if took < DOUBTED_S else min(took, self.worked() - self._worked_before))
             if found is None:
                 return
             yield found
@@ -139,10 +144,10 @@ class GuardedSet:
         return [index for index in self._timed(text) if self._rules[index].id not in self._guard.off]
 
     def _timed(self, text: bytes) -> list[int]:
-        clock = self._guard.clock
-        begun = clock()
+        worked = self._guard.worked
+        begun = worked()
         hits = self._set.hits(text)
-        self._debt_s += clock() - begun - len(text) * ALLOWED_S_A_BYTE
+        self._debt_s += worked() - begun - len(text) * ALLOWED_S_A_BYTE
         if self._debt_s < 0:
             self._debt_s = 0.0
         used = self._used
@@ -181,10 +186,10 @@ class GuardedSet:
         self._struck_at = guard.bytes
         self._strikes += 1
         if self._strikes < STRIKES_MOST:
-            begun = guard.clock()
+            begun = guard.worked()
             self._set.hits(sample)
             self._set.hits(sample[::-1])
-            if guard.clock() - begun < 2 * len(sample) * ALLOWED_S_A_BYTE:
+            if guard.worked() - begun < 2 * len(sample) * ALLOWED_S_A_BYTE:
                 return False
         self._strikes = 0
         return True
@@ -192,6 +197,6 @@ class GuardedSet:
     def _alone(self, index: int, sample: bytes) -> float:
         """The seconds that a rule takes by itself, with nothing that RE2 has learnt of it before."""
         alone = PatternSet([self._rules[index].pattern])
-        begun = self._guard.clock()
+        begun = self._guard.worked()
         alone.hits(sample)
-        return self._guard.clock() - begun
+        return self._guard.worked() - begun

@@ -56,9 +56,12 @@ class Match(NamedTuple):
 class Matcher:
     """Fed with output in order. `fired_in_line` are the ids of the instant rules that have fired in the line so far."""
 
-    def __init__(self, rules: Iterable[Rule], clock: Callable[[], float], position: Position) -> None:
+    def __init__(
+        self, rules: Iterable[Rule], clock: Callable[[], float], position: Position, worked: Callable[[], float] | None = None
+    ) -> None:
+        """The clocks are the `Guard`'s; `clock` does for both where nothing else runs."""
         self._lines = LineAssembler(position)
-        self._guard = Guard(clock)
+        self._guard = Guard(clock, worked or clock)
         self._alternate = position.alternate
         self._only_counted: set[str] = set()
         self._counted: dict[str, int] = {}

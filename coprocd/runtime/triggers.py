@@ -110,7 +110,9 @@ class Triggers:
             place = Place(output.end, output.line_start(), int(output.modes().alternate_screen))
         if place.line_at < output.retained_from:
             place = Place(max(place.cursor, output.retained_from), max(place.cursor, output.retained_from), place.mode)
-        self._matcher = Matcher(rules, time.perf_counter, Position(place.line_at, place.mode >> 1, bool(place.mode & 1)))
+        self._matcher = Matcher(
+            rules, time.perf_counter, Position(place.line_at, place.mode >> 1, bool(place.mode & 1)), worked=time.thread_time
+        )
         line_at = max([place.line_at, *(to for _, to in output.silence.within(place.line_at, place.cursor))])
         if line_at > place.line_at:
             self._matcher.restart(line_at)

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from support.faulty import environment
 from support.live import live
 from support.ordeal import Ordeal, Part, seed
-from support.ordeal_attached import Watched
+from support.ordeal_attached import Drawn, Watched
 from support.ordeal_parts import Crowd, Flood, Still, Triggered, Typed
 
 
@@ -34,7 +34,7 @@ def main() -> int:
     print(f"{args.kills} kills, seed {args.seed}{', naive' if args.naive else ''}", flush=True)
     begun = time.monotonic()
     with live(environment(COPROCD_WITHOUT="pipes" if args.naive else ""), **Triggered.LIMITS) as daemon:
-        parts: list[Part] = [Flood(), Typed(), Still(), triggered := Triggered(), watched := Watched()]
+        parts: list[Part] = [Flood(), Typed(), Still(), triggered := Triggered(), watched := Watched(), Drawn()]
         ordeal = Ordeal(daemon, args.kills, args.seed, [*parts, Crowd(args.sessions)] if args.sessions else parts)
         tallies = ordeal.run()
     for tally in tallies:

@@ -292,7 +292,7 @@ def test_hostile_output_takes_bounded_memory(unit: bytes) -> None:
 
 def test_rules_that_cost_too_much_are_switched_off_and_the_rest_goes_on() -> None:
     costly = [Rule(f"costly{number}", regex.compile(f"a[ab]{{{12 + number % 4}}}(b|c{number})")) for number in range(40)]
-    machine = Matcher([*costly, *rules("needle")], time.monotonic, Position(0))
+    machine = Matcher([*costly, *rules("needle")], time.monotonic, Position(0), worked=time.thread_time)
     seed = random.Random(1)
     offset = 0
     slow: list[str] = []
@@ -312,7 +312,7 @@ def test_rules_that_cost_too_much_are_switched_off_and_the_rest_goes_on() -> Non
 
 
 def test_a_rule_that_matches_at_every_character_of_long_lines_is_switched_off() -> None:
-    machine = Matcher(rules("a(.*z)?", "end"), time.monotonic, Position(0))
+    machine = Matcher(rules("a(.*z)?", "end"), time.monotonic, Position(0), worked=time.thread_time)
     begun = time.thread_time()
     out = list(machine.feed(b"a" * LINE_MOST_BYTES + b"\nend\n", 0))
     assert time.thread_time() - begun < 5

@@ -11,7 +11,7 @@ import pytest
 from support.faulty import await_remains, await_true, environment, give, remains
 from support.live import Live, live, lives
 from support.ordeal import Ordeal, children, is_daemon, seed
-from support.ordeal_attached import Watched
+from support.ordeal_attached import Drawn, Watched
 from support.ordeal_parts import Flood, Still, Triggered, Typed
 from support.stubborn import Stubborn
 
@@ -46,7 +46,7 @@ def test_nothing_is_lost_and_nothing_comes_twice_though_the_daemon_is_killed_300
     daemon.loaded()
     nothing = remains(daemon)
     triggered, watched = Triggered(), Watched()
-    tallies = Ordeal(daemon, KILLS, begun, [Flood(), Typed(), Still(), triggered, watched]).run()
+    tallies = Ordeal(daemon, KILLS, begun, [Flood(), Typed(), Still(), triggered, watched, Drawn()]).run()
     print(f"{len(triggered.not_run)} commands were not run; snapshots passed over {watched.passed_over:,} bytes")
     assert all(tally.whole for tally in tallies), tallies
     assert all(tally.bytes for tally in tallies)

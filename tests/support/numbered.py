@@ -6,6 +6,7 @@ Record n is 1024 bytes: its number, and a filler that runs through the 128 value
 Run as a program it is a job or a coprocess (standard library only, since it also runs outside of the tests):
 
     print REPORT [S]  a job: prints records until it is sent a byte, 64 at a time, and pauses for S seconds between
+    draw REPORT       a job: draws here and there, in colours, on one screen and the other, until it is sent a byte
     check REPORT      a coprocess or an observer: checks its stdin to the end of file
     collect REPORT    a job: checks the two streams typed into it, until both have ended (END), or it is quiet after SIGTERM
     type GATE         a coprocess: types records, and counts them on stderr, until the file GATE is there
@@ -131,6 +132,20 @@ def _print(report: Path, pause_s: float = 0.0) -> None:
     report.write_text(json.dumps({"bytes": offset, "sha256": digest.hexdigest()}))
 
 
+def _draw(report: Path) -> None:
+    tty.setraw(0)
+    number = 0
+    while not select.select([0], [], [], PIECE_S)[0]:
+        number += 1
+        if number % 50 == 0:
+            os.write(1, b"\x1b[?1049%b" % (b"h\x1b[H\x1b[2J" if number % 100 else b"l"))
+        row, column, colour = number * 7 % 24 + 1, number * 13 % 70 + 1, 31 + number % 7
+        os.write(1, b"\x1b[%d;%dH\x1b[1;%dm%d \xe6\xbc\xa2\x1b[m" % (row, column, colour, number))
+        if number % 100 > 50:
+            os.write(1, b"\r\nline %d\r\n" % number)
+    report.write_text(json.dumps({"drawn": number}))
+
+
 def _check(report: Path) -> None:
     check = Check()
     while data := os.read(0, 1 << 20):
@@ -200,5 +215,12 @@ def _collect_for(seconds: float, typed: bytearray) -> None:
 
 
 if __name__ == "__main__":
-    modes: dict[str, Callable[..., None]] = {"print": _print, "check": _check, "collect": _collect, "type": _type, "lines": _lines}
+    modes: dict[str, Callable[..., None]] = {
+        "print": _print,
+        "draw": _draw,
+        "check": _check,
+        "collect": _collect,
+        "type": _type,
+        "lines": _lines,
+    }
     modes[sys.argv[1]](Path(sys.argv[2]), *map(float, sys.argv[3:]))

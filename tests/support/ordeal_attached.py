@@ -1,12 +1,17 @@
-"""The load of an ordeal that somebody watches: an attached client that comes back to where it was, as `coprocctl attach` does."""
+"""What an ordeal is to those who look on: an attached client that comes back to where it was, and the screen, which is as if nothing had happened."""
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
+import msgspec
 from support.attached import Attached
+from support.live import RpcError
 from support.numbered import PROGRAM, Check
 from support.ordeal import Part, Tally
+
+from coprocd.screen import ghostty
 
 FRAMES = 20
 """Taken before it is looked whether the ordeal is over."""
@@ -67,3 +72,44 @@ class Watched(Part):
             pass
         printed = self.report(self.place / "watched")
         return [Tally("attached", self._check.bytes, self._check.lost, self._check.repeated, self._check.offset == printed["bytes"])]
+
+
+class Drawn(Part):
+    """A job that draws. Whatever has died meanwhile, its screen and what has scrolled off it are what a terminal shows that was given all of its output."""
+
+    ROWS, COLS = 24, 80
+
+    def begin(self) -> None:
+        self.session = self.live.create(*PROGRAM, "draw", str(self.place / "drawn"), name="drawn", rows=self.ROWS, cols=self.COLS)
+
+    def looks(self) -> dict[str, Any]:
+        return self.identity(self.session)
+
+    def go_on(self) -> None:
+        self.look_once()
+        self._captured()
+
+    def _captured(self) -> dict[str, Any]:
+        try:
+            captured: dict[str, Any] = self.client.call("session.capture", session=self.session, format="json", scrollback=100_000)
+        except RpcError as error:
+            assert error.code == "screen_unavailable", error
+            return {}
+        assert (captured["rows"], captured["cols"]) == (self.ROWS, self.COLS)
+        return captured
+
+    def finish(self) -> list[Tally]:
+        self.live.call("session.send_text", session=self.session, text="g")
+        self.report(self.place / "drawn")
+        self.live.client.event("session.exited", session=self.session)
+        found = self._captured()
+        read = self.live.call("session.read", session=self.session, from_offset=0, max_bytes=4 << 20)
+        assert not read["lost_bytes"], "the log is to hold all of it"
+        terminal = ghostty.new(self.ROWS, self.COLS)
+        output = base64.b64decode(read["data_b64"])
+        terminal.feed(output)
+        expected = msgspec.to_builtins(terminal.capture("json", 100_000))
+        lines = expected["lines"]
+        wrong = sum(a != b for a, b in zip(lines, found["data"], strict=False)) + abs(len(lines) - len(found["data"]))
+        exact = found["cursor"] == expected["cursor"] and found["offset"] == len(output)
+        return [Tally("rows of the screen", len(lines), wrong, 0, exact)]

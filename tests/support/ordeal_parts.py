@@ -180,7 +180,7 @@ class Triggered(Part):
     A command runs at most once: `not_run` are those that a daemon took with it.
     """
 
-    LIMITS: ClassVar[dict[str, float]] = {"trigger_fires_per_s": 100_000}
+    LIMITS: ClassVar[dict[str, float]] = {"trigger_fires_per_s": 100_000, "session_fires_per_s": 100_000}
     """What its daemon is to have: lines that came while there was none are matched all at once."""
 
     COOLDOWN_S = 1.5

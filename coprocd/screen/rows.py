@@ -9,6 +9,8 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator
 from enum import Enum
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from pyghostty._ffi import ffi, lib, union_fn
@@ -74,6 +76,18 @@ class _Part(Enum):
     HEAD = 3
 
 
+class _Same(NamedTuple):
+    """What side by side in a row makes a piece. `alone`: not without looking at each cell, for its link or its other characters."""
+
+    empty: bool
+    width: int
+    style: int
+    bg: Color | None
+    protected: bool
+    alone: bool
+    joined: bool
+
+
 class _Look(NamedTuple):
     """What a cell's number says. `style` is the library's number of it, good within a row; `bg` is of cells without text.
 
@@ -88,6 +102,18 @@ class _Look(NamedTuple):
     protected: bool
     joined: bool
     part: _Part
+    same: _Same
+
+
+_TEXT, _SAME = (itemgetter(_Look._fields.index(name)) for name in ("text", "same"))
+
+
+class _Looks(dict[int, _Look]):
+    """Of all the numbers there were."""
+
+    def __missing__(self, cell: int) -> _Look:
+        look = self[cell] = _look(cell)
+        return look
 
 
 class Drawn:
@@ -99,7 +125,8 @@ class Drawn:
         self._state = ffi.new("GhosttyRenderState*")
         self._iterator = ffi.new("GhosttyRenderStateRowIterator*")
         self._cells = ffi.new("GhosttyRenderStateRowCells*")
-        self._looks: dict[int, _Look] = {}
+        self._looks = _Looks()
+        self._selected = False
         self._style_read = sized("GhosttyStyle")
 
     def __enter__(self) -> Drawn:
@@ -141,7 +168,7 @@ class Drawn:
     def torn(self) -> Iterator[tuple[int, int]]:
         """Cells that are half of a wide character without the other half, or left empty for one that is not there."""
         for y, (cells, cols) in enumerate(self._rows()):
-            parts = [self._look(cell).part for cell in cells]
+            parts = [self._looks[cell].part for cell in cells]
             for x, part in enumerate(parts):
                 after = parts[x + 1] if x + 1 < len(parts) else _Part.WHOLE
                 if (
@@ -160,54 +187,54 @@ class Drawn:
             filled = bytes(ffi.buffer(view.ptr, 8 * view.len)).rstrip(b"\0")
             yield array("Q", filled.ljust((len(filled) + 7) // 8 * 8, b"\0")), view.len
 
-    def _look(self, cell: int) -> _Look:
-        look = self._looks.get(cell)
-        if look is None:
-            look = self._looks[cell] = _look(cell)
-        return look
-
     def _pieces(self, cells: array[int], y: int) -> Iterator[Piece]:
         """The pieces of a row. `y` counts from the oldest row of the scrollback on."""
-        looks, styles = self._looks, {0: PLAIN}
-        selected = False
-        text: list[str] = []
-        width = 0
-        last: tuple[object, ...] | None = None
-        piece = Piece("", 0)
-        for x, cell in enumerate(cells):
-            look = looks.get(cell) or self._look(cell)
-            if not look.width:  # the right half of a wide character, or the cell left empty before one
+        self._selected = False
+        styles = {0: PLAIN}
+        x = 0
+        # What has no width is the right half of a wide character, or the cell left empty before one.
+        looks = [look for look in map(self._looks.__getitem__, cells) if look.width]
+        for same, group in groupby(looks, _SAME):
+            alike = list(group)
+            first = alike[0]
+            if first.style not in styles:
+                styles[first.style] = self._style(x)
+            style = styles[first.style] if first.bg is None else PLAIN._replace(bg=first.bg)
+            if not same.alone:
+                yield Piece("".join(map(_TEXT, alike)), first.width * len(alike), style, None, first.protected)
+                x += first.width * len(alike)
                 continue
-            link = self._link(x, y) if look.linked else None
-            key = (not look.text, look.width, look.style, look.bg, link, look.protected)
-            if key == last and not look.joined:
-                text.append(look.text)
-                width += look.width
-                continue
-            if width:
-                yield piece._replace(text="".join(text), width=width)
-            if (look.style not in styles or look.joined) and not selected:
-                _must(lib.ghostty_render_state_row_get(self._iterator[0], lib.GHOSTTY_RENDER_STATE_ROW_DATA_CELLS, self._cells))
-                selected = True
-            if look.style not in styles:
-                styles[look.style] = self._style(x)
-            style = PLAIN._replace(bg=look.bg) if look.bg is not None else styles[look.style]
-            content = self._graphemes(x) if look.joined else look.text
-            text, width = [content], look.width
-            clustered = look.joined and _needs_clusters(content, look.width)
-            piece = Piece("", 0, style, link, look.protected, look.joined, clustered)
-            last = None if look.joined else key
-        if width:
-            yield piece._replace(text="".join(text), width=width)
+            for link, count in self._links(x, y, first.width, len(alike)) if first.linked else [(None, len(alike))]:
+                if not first.joined:
+                    text = "".join(map(_TEXT, alike[:count]))
+                    yield Piece(text, first.width * count, style, link, first.protected)
+                    x += first.width * count
+                else:
+                    for _ in range(count):
+                        text = self._graphemes(x)
+                        yield Piece(text, first.width, style, link, first.protected, True, _needs_clusters(text, first.width))
+                        x += first.width
+                del alike[:count]
+
+    def _links(self, x: int, y: int, width: int, count: int) -> list[tuple[str | None, int]]:
+        """The links of `count` cells from `x` on, each with how many it goes on."""
+        links = groupby(self._link(x + width * place, y) for place in range(count))
+        return [(link, sum(1 for _ in group)) for link, group in links]
+
+    def _select(self, x: int) -> None:
+        if not self._selected:
+            _must(lib.ghostty_render_state_row_get(self._iterator[0], lib.GHOSTTY_RENDER_STATE_ROW_DATA_CELLS, self._cells))
+            self._selected = True
+        _must(lib.ghostty_render_state_row_cells_select(self._cells[0], x))
 
     def _style(self, x: int) -> Style:
-        _must(lib.ghostty_render_state_row_cells_select(self._cells[0], x))
+        self._select(x)
         style = self._style_read
         _must(lib.ghostty_render_state_row_cells_get(self._cells[0], lib.GHOSTTY_RENDER_STATE_ROW_CELLS_DATA_STYLE, style))
         return style_of(style)
 
     def _graphemes(self, x: int) -> str:
-        _must(lib.ghostty_render_state_row_cells_select(self._cells[0], x))
+        self._select(x)
         size = ffi.new("uint32_t*")
         get = lib.ghostty_render_state_row_cells_get
         _must(get(self._cells[0], lib.GHOSTTY_RENDER_STATE_ROW_CELLS_DATA_GRAPHEMES_LEN, size))
@@ -246,18 +273,13 @@ def _look(cell: int) -> _Look:
         bg = int(get("COLOR_PALETTE", "uint8_t"))
     elif tag == lib.GHOSTTY_CELL_CONTENT_BG_COLOR_RGB:
         bg = _hex(get("COLOR_RGB", "GhosttyColorRgb"))
-    style, linked = int(get("STYLE_ID", "uint16_t")), bool(get("HAS_HYPERLINK", "bool"))
-    return _Look(
-        # What is left of half a wide character is empty, but looks as that did: as a space would.
-        text=_character(point) if point else " " if style or linked else "",
-        width={_Part.WHOLE: 1, _Part.LEFT: 2}.get(part, 0),
-        style=style,
-        bg=bg,
-        linked=linked,
-        protected=bool(get("PROTECTED", "bool")),
-        joined=tag == lib.GHOSTTY_CELL_CONTENT_CODEPOINT_GRAPHEME,
-        part=part,
-    )
+    style, linked, protected = int(get("STYLE_ID", "uint16_t")), bool(get("HAS_HYPERLINK", "bool")), bool(get("PROTECTED", "bool"))
+    # What is left of half a wide character is empty, but looks as that did: as a space would.
+    text = _character(point) if point else " " if style or linked else ""
+    width = {_Part.WHOLE: 1, _Part.LEFT: 2}.get(part, 0)
+    joined = bool(tag == lib.GHOSTTY_CELL_CONTENT_CODEPOINT_GRAPHEME)
+    same = _Same(not text, width, style, bg, protected, linked or joined, joined)
+    return _Look(text, width, style, bg, linked, protected, joined, part, same)
 
 
 def _needs_clusters(text: str, width: int) -> bool:

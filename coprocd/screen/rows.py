@@ -76,6 +76,25 @@ class _Part(Enum):
     HEAD = 3
 
 
+_PARTS = {
+    lib.GHOSTTY_CELL_WIDE_NARROW: _Part.WHOLE,
+    lib.GHOSTTY_CELL_WIDE_WIDE: _Part.LEFT,
+    lib.GHOSTTY_CELL_WIDE_SPACER_TAIL: _Part.RIGHT,
+    lib.GHOSTTY_CELL_WIDE_SPACER_HEAD: _Part.HEAD,
+}
+
+_CELL_DATA = {
+    "CODEPOINT": "uint32_t",
+    "CONTENT_TAG": "int",
+    "WIDE": "int",
+    "STYLE_ID": "uint16_t",
+    "HAS_HYPERLINK": "bool",
+    "PROTECTED": "bool",
+    "COLOR_PALETTE": "uint8_t",
+    "COLOR_RGB": "GhosttyColorRgb",
+}
+
+
 class _Same(NamedTuple):
     """What side by side in a row makes a piece. `alone`: not without looking at each cell, for its link or its other characters."""
 
@@ -109,10 +128,28 @@ _TEXT, _SAME = (itemgetter(_Look._fields.index(name)) for name in ("text", "same
 
 
 class _Looks(dict[int, _Look]):
-    """Of all the numbers there were."""
+    """Of all the numbers there were. Each is asked about once, with one call."""
+
+    def __init__(self) -> None:
+        self._keys = ffi.new("GhosttyCellData[]", [getattr(lib, f"GHOSTTY_CELL_DATA_{name}") for name in _CELL_DATA])
+        self._out = [ffi.new(f"{ctype}*") for ctype in _CELL_DATA.values()]
+        self._values = ffi.new("void*[]", self._out)
 
     def __missing__(self, cell: int) -> _Look:
-        look = self[cell] = _look(cell)
+        _must(lib.ghostty_cell_get_multi(cell, len(_CELL_DATA), self._keys, self._values, ffi.NULL))
+        point, tag, wide, style, linked, protected, palette, rgb = (out[0] for out in self._out)
+        part = _PARTS[wide]
+        bg: Color | None = None
+        if tag == lib.GHOSTTY_CELL_CONTENT_BG_COLOR_PALETTE:
+            point, bg = 0, palette
+        elif tag == lib.GHOSTTY_CELL_CONTENT_BG_COLOR_RGB:
+            point, bg = 0, _hex(rgb)
+        # What is left of half a wide character is empty, but looks as that did: as a space would.
+        text = _character(point) if point else " " if style or linked else ""
+        width = {_Part.WHOLE: 1, _Part.LEFT: 2}.get(part, 0)
+        joined = bool(tag == lib.GHOSTTY_CELL_CONTENT_CODEPOINT_GRAPHEME)
+        same = _Same(not text, width, style, bg, protected, linked or joined, joined)
+        look = self[cell] = _Look(text, width, style, bg, linked, protected, joined, part, same)
         return look
 
 
@@ -250,36 +287,6 @@ class Drawn:
             return None
         # OSC 8 has a URI in printable ASCII; all else is escaped, as a URI escapes it.
         return "".join(chr(byte) if 0x20 < byte < 0x7F else f"%{byte:02X}" for byte in ffi.unpack(uri, size[0])) or None
-
-
-_PARTS = {
-    lib.GHOSTTY_CELL_WIDE_NARROW: _Part.WHOLE,
-    lib.GHOSTTY_CELL_WIDE_WIDE: _Part.LEFT,
-    lib.GHOSTTY_CELL_WIDE_SPACER_TAIL: _Part.RIGHT,
-    lib.GHOSTTY_CELL_WIDE_SPACER_HEAD: _Part.HEAD,
-}
-
-
-def _look(cell: int) -> _Look:
-    def get(name: str, ctype: str) -> Any:
-        out = ffi.new(f"{ctype}*")
-        _must(lib.ghostty_cell_get(cell, getattr(lib, f"GHOSTTY_CELL_DATA_{name}"), out))
-        return out[0]
-
-    tag, part = get("CONTENT_TAG", "int"), _PARTS[get("WIDE", "int")]
-    point = get("CODEPOINT", "uint32_t") if tag in (lib.GHOSTTY_CELL_CONTENT_CODEPOINT, lib.GHOSTTY_CELL_CONTENT_CODEPOINT_GRAPHEME) else 0
-    bg: Color | None = None
-    if tag == lib.GHOSTTY_CELL_CONTENT_BG_COLOR_PALETTE:
-        bg = int(get("COLOR_PALETTE", "uint8_t"))
-    elif tag == lib.GHOSTTY_CELL_CONTENT_BG_COLOR_RGB:
-        bg = _hex(get("COLOR_RGB", "GhosttyColorRgb"))
-    style, linked, protected = int(get("STYLE_ID", "uint16_t")), bool(get("HAS_HYPERLINK", "bool")), bool(get("PROTECTED", "bool"))
-    # What is left of half a wide character is empty, but looks as that did: as a space would.
-    text = _character(point) if point else " " if style or linked else ""
-    width = {_Part.WHOLE: 1, _Part.LEFT: 2}.get(part, 0)
-    joined = bool(tag == lib.GHOSTTY_CELL_CONTENT_CODEPOINT_GRAPHEME)
-    same = _Same(not text, width, style, bg, protected, linked or joined, joined)
-    return _Look(text, width, style, bg, linked, protected, joined, part, same)
 
 
 def _needs_clusters(text: str, width: int) -> bool:

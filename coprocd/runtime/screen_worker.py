@@ -25,7 +25,7 @@ class ScreenWorker:
     """One process. `on_message` gets what it says, `on_end` is called once, in a turn of its own, when it says no more."""
 
     def __init__(self, on_message: Callable[[wire.FromWorker], None], on_end: Callable[[], None]) -> None:
-        """Starts it; OSError when the system has no room for it."""
+        """Starts it; OSError or NoMemory when the system has no room for it."""
         self._on_message = on_message
         self._on_end = on_end
         self._loop = asyncio.get_running_loop()
@@ -33,8 +33,9 @@ class ScreenWorker:
         """Whether it has begun."""
         ours, its = socket.socketpair()
         page_fd = memory.create("coprocd-screen", PAGE_BYTES)
-        self._page = Page(page_fd)
         try:
+            memory.reserve(page_fd, 0, PAGE_BYTES)  # a page that is not there would end us with SIGBUS
+            self._page = Page(page_fd)
             self._process = subprocess.Popen(
                 [
                     *(sys.executable, "-m", "coprocd.screen"),
@@ -46,9 +47,8 @@ class ScreenWorker:
                 pass_fds=(its.fileno(), page_fd),
                 start_new_session=True,
             )
-        except OSError:
+        except (OSError, memory.NoMemory):
             ours.close()
-            self._page.close()
             raise
         finally:
             its.close()

@@ -13,6 +13,7 @@ import signal
 from collections import deque
 from typing import TYPE_CHECKING
 
+from coprocd.platform import memory
 from coprocd.runtime.screen_worker import ScreenWorker
 from coprocd.runtime.tasks import Tasks
 from coprocd.screen import wire
@@ -151,7 +152,7 @@ class Screens:
             self._begun.popleft()
         try:
             self._worker = ScreenWorker(self._on_message, self._on_end)
-        except OSError as error:
+        except (OSError, memory.NoMemory) as error:
             log.error("the screen worker could not be started: %s", error)
             self._worker = None
             self._start_later()

@@ -92,6 +92,7 @@ def test_without_descriptors_sessions_are_refused_with_counts_and_those_there_ar
 
 def test_more_connections_than_there_is_room_for_wait_and_are_answered(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with started_under("ulimit -n 400", monkeypatch, tmp_path) as daemon:
+        daemon.loaded()
         before = descriptors(daemon.pids()[0])
         crowd = [Client(daemon.socket) for _ in range(300)]
         numbers = [client.send("daemon.info") for client in crowd]

@@ -199,8 +199,7 @@ def test_an_ended_session_keeps_its_screen(daemon: Live) -> None:
 
 
 def test_a_closed_session_leaves_nothing_in_the_worker(daemon: Live) -> None:
-    text(daemon, first := daemon.create("cat"))
-    daemon.call("session.close", session=first)
+    text(daemon, stays := daemon.create("cat"))  # what the worker has answered comes after what it was told before
     before = len(os.listdir(f"/proc/{worker(daemon)}/fd"))
     sessions = [daemon.create("cat") for _ in range(20)]
     for session in sessions:
@@ -209,7 +208,9 @@ def test_a_closed_session_leaves_nothing_in_the_worker(daemon: Live) -> None:
     assert len(os.listdir(f"/proc/{worker(daemon)}/fd")) == before + 20
     for session in sessions:
         daemon.call("session.close", session=session)
-    daemon.await_(lambda: len(os.listdir(f"/proc/{worker(daemon)}/fd")) == before)
+    text(daemon, stays)
+    assert len(os.listdir(f"/proc/{worker(daemon)}/fd")) == before
+    daemon.call("session.close", session=stays)
 
 
 # -- what it answers ----------------------------------------------------------------------------------------------------------

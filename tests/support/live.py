@@ -176,7 +176,10 @@ class Live:
         return [descriptors(pid) for pid in self.pids()]
 
     def loaded(self) -> None:
-        """Returns when the daemon has loaded what it loads after its start: HTTP."""
+        """Returns when the daemon has loaded what it loads after its start, HTTP, and has the screen worker, which comes with the first session."""
+        if self.call("daemon.info")["screen_pid"] is None:
+            self.call("session.close", session=self.create("true"))
+            self.await_(lambda: self.call("daemon.info")["screen_pid"])
         with socket.socket(socket.AF_UNIX) as probe:
             probe.settimeout(PATIENCE_S)
             probe.connect(self.socket)

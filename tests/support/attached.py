@@ -9,6 +9,7 @@ import json
 import os
 import socket
 import struct
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlencode
 
@@ -72,7 +73,8 @@ class Attached:
                 return message
             if kind == CLOSE:
                 self.closed = (struct.unpack(">H", payload[:2])[0], payload[2:].decode())
-                self.socket.sendall(masked(CLOSE, payload))
+                with suppress(OSError):
+                    self.socket.sendall(masked(CLOSE, payload))
                 self.socket.close()
                 return None
 
@@ -84,6 +86,22 @@ class Attached:
         if length >= 126:
             length = int.from_bytes(self._exactly(2 if length == 126 else 8), "big")
         return head[0] & 0x0F, self._exactly(length)
+
+    def take(self) -> list[tuple[int, bytes]]:
+        """Reads once, and gives the frames that are whole; for those who watch many at a time and look at them themselves."""
+        self._more()
+        frames, at, buffer = [], 0, self._buffer
+        while len(buffer) >= at + 2:
+            length, head = buffer[at + 1], 2
+            if length >= 126:
+                head = 4 if length == 126 else 10
+                length = int.from_bytes(buffer[at + 2 : at + head], "big") if len(buffer) >= at + head else len(buffer)
+            if len(buffer) < at + head + length:
+                break
+            frames.append((buffer[at] & 0x0F, bytes(buffer[at + head : at + head + length])))
+            at += head + length
+        del buffer[:at]
+        return frames
 
     def message(self, type: str, **fields: Any) -> dict[str, Any]:
         """The next message of this type with these fields; what comes before is passed over, and kept in `frames`."""

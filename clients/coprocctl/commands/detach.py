@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.epilog = "examples:\n  coprocctl detach chat\n  coprocctl --json rpc session.get '[\"chat\"]'   # its `clients` have the ids\n  coprocctl detach chat --client c1f0a2b3c\n"
+    parser.epilog = "examples:\n  coprocctl detach chat\n  coprocctl rpc session.get '[\"chat\"]'   # its `clients` have the ids\n  coprocctl detach chat --client c1f0a2b3c\n"
     add_session(parser)
     parser.add_argument("--client", metavar="ID", type=filled, help="only the client with this id; default: all that are attached")
 

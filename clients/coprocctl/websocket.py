@@ -66,18 +66,24 @@ class Received:
 class WebSocket:
     """An open websocket. Use as a context manager, or `abort()` it."""
 
-    def __init__(self, path: str, target: str, subprotocol: str = "", opening_s: float = OPENING_S) -> None:
-        """Connects to the daemon at `path` and asks for `target` (see `target`), within `opening_s`. Raises NoDaemon, Refused (the answer's error), ConnectionLost, Failure."""
-        self._socket = connect(path, opening_s)
+    def __init__(self, path: str, target: str, subprotocol: str = "", wait: bool = True) -> None:
+        """Connects to the daemon at `path` and asks for `target` (see `target`). Raises NoDaemon, Refused (the answer's error), ConnectionLost, Failure.
+
+        Without `wait` it is not open yet: `receive` opens it, and raises these, as the answer comes.
+        """
+        self._socket = connect(path, OPENING_S)
         self._protocol = WSConnection(ConnectionType.CLIENT)
         self._unsent: deque[memoryview] = deque()
         self._text: list[str] = []
         self._waiting: list[Received] = []
+        self._target = target
+        self._rejection: tuple[int, bytes] | None = None
         self.unsent_bytes = 0
-        self.closed = self.closing = False
+        self.open = self.closed = self.closing = False
         try:
-            self._socket.settimeout(opening_s)
-            self._open(target, subprotocol)
+            self._ask(subprotocol)
+            while wait and not self.open:
+                self._on_answer(self._read())
             self._socket.setblocking(False)
         except BaseException:
             self._socket.close()
@@ -109,6 +115,9 @@ class WebSocket:
             return []
         except OSError:
             data = b""
+        if not self.open:
+            self._on_answer(data)
+            return []
         if not data:
             self.closed = True
             return [Received("closed", text="the daemon closed the connection", code=ABNORMAL)]
@@ -186,39 +195,42 @@ class WebSocket:
 
     # -- the upgrade --------------------------------------------------------------------------------------------------
 
-    def _open(self, target: str, subprotocol: str) -> None:
-        request = Request(host="localhost", target=target, subprotocols=[subprotocol] if subprotocol else [])
+    def _ask(self, subprotocol: str) -> None:
+        request = Request(host="localhost", target=self._target, subprotocols=[subprotocol] if subprotocol else [])
         try:
             self._socket.sendall(self._protocol.send(request))
         except OSError:
             pass  # whoever hung up may have said why before
-        status, body = 0, b""
-        while True:
-            try:
-                data = self._socket.recv(RECEIVE_BYTES)
-            except TimeoutError:
-                raise Failure(f"the daemon did not answer {_path(target)} in time", EXIT_TIMED_OUT, "timed_out") from None
-            except OSError:
-                data = b""
-            if not data:
-                raise ConnectionLost(f"the daemon closed the connection before it answered {_path(target)}")
-            try:
-                self._protocol.receive_data(data)
-                for event in self._protocol.events():
-                    if isinstance(event, AcceptConnection):
-                        status = 101
-                    elif status == 101:  # came with the upgrade
-                        self._keep(event)
-                    elif isinstance(event, RejectConnection):
-                        status = event.status_code
-                    elif isinstance(event, RejectData):
-                        body += event.data
-                        if event.body_finished or len(body) > REJECTION_BYTES:
-                            raise _rejection(status, body)
-            except RemoteProtocolError:
-                raise Failure(f"what answers at {self._socket.getpeername()} speaks no websocket: is it coprocd?", EXIT_FAILED) from None
-            if status == 101:
-                return
+
+    def _read(self) -> bytes:
+        """The next piece of the answer."""
+        try:
+            return self._socket.recv(RECEIVE_BYTES)
+        except TimeoutError:
+            raise Failure(f"the daemon did not answer {_path(self._target)} in time", EXIT_TIMED_OUT, "timed_out") from None
+        except OSError:
+            return b""
+
+    def _on_answer(self, data: bytes) -> None:
+        """Takes a piece of the answer, and what comes with its end."""
+        if not data:
+            raise ConnectionLost(f"the daemon closed the connection before it answered {_path(self._target)}")
+        try:
+            self._protocol.receive_data(data)
+            for event in self._protocol.events():
+                if isinstance(event, AcceptConnection):
+                    self.open = True
+                elif self.open:  # came with the upgrade
+                    self._keep(event)
+                elif isinstance(event, RejectConnection):
+                    self._rejection = (event.status_code, b"")
+                elif isinstance(event, RejectData) and self._rejection is not None:
+                    status, body = self._rejection
+                    self._rejection = (status, body + event.data)
+                    if event.body_finished or len(body) > REJECTION_BYTES:
+                        raise _rejection(*self._rejection)
+        except RemoteProtocolError:
+            raise Failure(f"what answers at {self._socket.getpeername()} speaks no websocket: is it coprocd?", EXIT_FAILED) from None
 
     def _keep(self, event: Event) -> None:
         received = self._taken(event)

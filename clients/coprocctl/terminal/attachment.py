@@ -12,7 +12,7 @@ import signal
 import time
 
 from coprocctl.connection import Connection, remedy
-from coprocctl.exits import ConnectionLost, Failure, NoDaemon, Refused
+from coprocctl.exits import ConnectionLost, Failure, NoDaemon
 from coprocctl.format import escaped
 from coprocctl.terminal import notification
 from coprocctl.terminal.drawing import Drawing
@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from coprocctl.terminal.stream import Came
 
 OPENING_S = 30.0
-"""How long the first connection may take; one that is made anew may take RETRY_OPENING_S, and is tried again."""
-RETRY_OPENING_S = 2.0
+"""How long the daemon may take to say what is attached."""
+RETRY_S = 5.0
+"""A connection that is made anew and is not there after so long is given up, and tried again; one that failed, after a moment."""
 RETRY_EACH_S = 0.05
 TICK_S = 0.25
 """How often it is looked what time changes, while there is something that it does."""
@@ -87,7 +88,7 @@ class Attachment:
     def run(self) -> str:
         """Attached until the end; what is to be said of it. Raises Failure and Ended."""
         try:
-            self._stream.open(self._drawing.room(*self._size), OPENING_S)
+            self._stream.open(self._drawing.room(*self._size), wait=True)
             session = self._attached()
             self._name = self._drawing.title.name = escaped(session["name"])
             return self._run()
@@ -175,6 +176,7 @@ class Attachment:
     def _loop(self) -> None:
         """Raises Done, Ended, TerminalGone or Failure."""
         came, self._came = self._came, []
+        self._indicate(time.monotonic())
         self._on_came(came)
         while True:
             socket = self._stream.socket
@@ -194,9 +196,9 @@ class Attachment:
             self._on_typed(self._keyboard.due(time.monotonic()))
             if socket is not None and writable:
                 socket.flush()
-            if socket is not None and socket in readable:
-                self._on_came(self._stream.receive())
-            if self._stream.socket is None:
+            if socket is not None and (socket in readable or socket.waiting):
+                self._receive()
+            if not self._stream.connected:
                 self._connect_again()
             self._tick()
 
@@ -205,7 +207,7 @@ class Attachment:
         if self._stream.socket is not None and self._stream.socket.waiting:
             return 0
         moments = [moment for moment in (self._keyboard.due_at, self._tick_at) if moment is not None]
-        if self._stream.socket is None:
+        if not self._stream.connected:
             moments.append(self._retry_at)
         return max(min(moments) - time.monotonic(), 0) if moments else None
 
@@ -226,7 +228,11 @@ class Attachment:
     def _return(self) -> None:
         """Takes the terminal again, which others have used meanwhile."""
         self._size = self._tty.size()
+        title = self._drawing.modes.title
+        self._drawing = Drawing(self._options.status)
+        self._drawing.title.name, self._drawing.modes.title = self._name, title
         self._enter()
+        self._indicate(time.monotonic())
         self._draw_anew()
 
     def _on_size(self) -> None:
@@ -246,7 +252,7 @@ class Attachment:
                 self._stop_what_pauses()
             elif self._options.read_only:
                 continue
-            elif self._stream.socket is not None:
+            elif self._stream.connected:
                 self._stream.type(data)
             elif len(self._kept) + len(data) <= KEPT_BYTES:
                 self._kept += data
@@ -264,6 +270,14 @@ class Attachment:
             self._write(BELL)
 
     # -- the stream --------------------------------------------------------------------------------------------------------
+
+    def _receive(self) -> None:
+        try:
+            came = self._stream.receive()
+        except Failure as failure:
+            self._on_refused(failure)
+        else:
+            self._on_came(came)
 
     def _on_came(self, came: list[Came]) -> None:
         """Shows output, as much as came at once, and does what messages say between."""
@@ -328,27 +342,30 @@ class Attachment:
 
     def _draw_anew(self) -> None:
         """Has the whole screen drawn, on a connection of its own."""
+        self._retry_at = time.monotonic() + RETRY_S
         try:
-            self._stream.open(self._drawing.room(*self._size), RETRY_OPENING_S, anew=True)
-        except (NoDaemon, ConnectionLost):
+            self._stream.open(self._drawing.room(*self._size), anew=True)
+        except Failure as failure:
             self._on_lost()
+            self._on_refused(failure)
 
     def _connect_again(self) -> None:
-        """Once more, if it is time; raises Failure when it has been tried for long enough, or is of no use."""
+        """Once more, if it is time."""
         now = time.monotonic()
         if now < self._retry_at:
             return
+        self._retry_at = now + RETRY_S
         try:
-            self._stream.open(self._drawing.room(*self._size), RETRY_OPENING_S)
-        except Refused as refused:
-            if refused.code in ("session_not_found", "permission_denied"):
-                raise
-            self._on_refused(refused, now)
+            self._stream.open(self._drawing.room(*self._size))
         except Failure as failure:
-            self._on_refused(failure, now)
+            self._on_refused(failure)
 
-    def _on_refused(self, failure: Failure, now: float) -> None:
-        self._retry_at = time.monotonic() + RETRY_EACH_S
+    def _on_refused(self, failure: Failure) -> None:
+        """It will be tried again; raises the failure where that is of no use, and another when it has been tried for long enough."""
+        if failure.code in ("session_not_found", "permission_denied", "version_mismatch"):
+            raise failure
+        now = time.monotonic()
+        self._retry_at = now + RETRY_EACH_S
         if self._lost_at is not None and now - self._lost_at > self._options.reconnect_s:
             raise NoDaemon(
                 f"the connection to the daemon was lost, and could not be made again within {self._options.reconnect_s:g} s: {failure.message}\n"

@@ -101,5 +101,6 @@ def _restore(saved: list[Any], reset: bytes) -> None:
     _, oflag, _, lflag, *_ = termios.tcgetattr(_INPUT)
     if not oflag & termios.OPOST and not lflag & (termios.ICANON | termios.ISIG):
         termios.tcsetattr(_INPUT, termios.TCSANOW, saved)
+    reset += b"\r\n[the client was killed; the session goes on]\r\n"
     while reset:
         reset = reset[os.write(_OUTPUT, reset) :]

@@ -74,13 +74,13 @@ class Indicator:
         if self._lost_at is not None and now - self._lost_at >= LOST_S:
             return f"{_MARK} the connection is lost; connecting again"
         parts = []
+        if pause := self._pause(now):
+            parts.append(f"{_MARK} {pause}")
         if self._coprocess is not None:
             coprocess = self._coprocess
             read = coprocess["consumed_offset"] - coprocess["started_offset"]
-            parts = [f"{_MARK} {self._command()}", _elapsed(clock - coprocess["started_at"])]
+            parts += [f"{'' if pause else _MARK + ' '}{self._command()}", _elapsed(clock - coprocess["started_at"])]
             parts.append(f"in {size(read)}, out {size(coprocess['typed_bytes'])}")
-        if pause := self._pause(now):
-            parts.append(pause)
         return "  ".join(parts)
 
     def _command(self) -> str:
@@ -93,10 +93,10 @@ class Indicator:
         if paused is None:
             return ""
         if paused["why"] == "coprocess":
-            return f"paused, {'the coprocess' if self._is_typing(paused['by']) else 'an observer'} does not read: {self._stop_key} stops it"
+            return f"paused: {'the coprocess' if self._is_typing(paused['by']) else 'an observer'} does not read; {self._stop_key} stops it"
         if paused["why"] == "memory":
-            return "paused, there is no memory for its output"
-        return "stopped by C-s: C-q goes on"
+            return "paused: there is no memory for its output"
+        return "stopped by C-s; C-q goes on"
 
     def _is_typing(self, id: str) -> bool:
         return self._coprocess is not None and self._coprocess["id"] == id

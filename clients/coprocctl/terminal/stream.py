@@ -1,7 +1,7 @@
 """The attach stream, as one who shows it sees it: what came, in order, and where in the session's output that is.
 
 Owns the connection, and the place at which it goes on when it is made anew: by epoch, offset and the injections seen, so that nothing is missing and
-nothing comes twice. Never blocks but in `open`. `attachment` drives it.
+nothing comes twice. Never blocks, unless `open` is to wait. `attachment` drives it.
 """
 
 from __future__ import annotations
@@ -43,19 +43,23 @@ class Stream:
 
     # -- the connection ----------------------------------------------------------------------------------------------------
 
-    def open(self, size: tuple[int, int], opening_s: float, anew: bool = False) -> None:
-        """Connects, and goes on where the connection before it ended, or with `anew` begins with the whole screen. Raises what WebSocket does."""
+    def open(self, size: tuple[int, int], anew: bool = False, wait: bool = False) -> None:
+        """Connects, and goes on where the connection before it ended, or with `anew` begins with the whole screen. Raises what WebSocket does.
+
+        Without `wait` it is `connected` in a while, or `receive` raises.
+        """
         self.close()
         if anew:
             self._place = None
         query: dict[str, Any] = {"rows": size[0], "cols": size[1], "mode": self._mode, **(self._place or {})}
-        self._socket = WebSocket(self._path, target("/sessions/{session}/attach", self.session, query), SUBPROTOCOL, opening_s)
+        self._socket = WebSocket(self._path, target("/sessions/{session}/attach", self.session, query), SUBPROTOCOL, wait)
         self._next_is = "output"
 
     def close(self) -> None:
         """Hangs up, once what was typed has been sent as far as the daemon takes it at once."""
         if self._socket is not None:
-            self._socket.close()
+            if self._socket.open:
+                self._socket.close()
             self._socket.abort()
             self._socket = None
 
@@ -63,6 +67,11 @@ class Stream:
     def socket(self) -> WebSocket | None:
         """The connection, for select(2); None while there is none."""
         return self._socket
+
+    @property
+    def connected(self) -> bool:
+        """Whether what is typed reaches the daemon."""
+        return self._socket is not None and self._socket.open
 
     @property
     def full(self) -> bool:
@@ -73,24 +82,32 @@ class Stream:
 
     def type(self, data: bytes) -> None:
         """Sends what was typed."""
-        if self._socket is not None:
+        if self._socket is not None and self._socket.open:
             for start in range(0, len(data), INPUT_PIECE_BYTES):
                 self._socket.send_binary(data[start : start + INPUT_PIECE_BYTES])
 
     def resize(self, rows: int, cols: int) -> None:
         """Tells what room there is."""
-        if self._socket is not None:
+        if self._socket is not None and self._socket.open:
             self._socket.send_text(json.dumps({"type": "resize", "rows": rows, "cols": cols}))
 
     # -- from the daemon ---------------------------------------------------------------------------------------------------
 
     def receive(self) -> list[Came]:
-        """What has come: `output` and `redraw` with bytes, `message` with an object, and at last `lost` with the close code."""
+        """What has come: `output` and `redraw` with bytes, `message` with an object, and at last `lost` with the close code.
+
+        Raises what `open` does where the daemon does not take the connection, which is gone then.
+        """
         came: list[Came] = []
         socket = self._socket
         if socket is None:
             return came
-        for received in socket.receive():
+        try:
+            all_received = socket.receive()
+        except BaseException:
+            self.close()
+            raise
+        for received in all_received:
             if received.kind == "binary":
                 came += self._binary(received.data, received.last)
             elif received.kind == "text":

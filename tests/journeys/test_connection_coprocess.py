@@ -6,6 +6,8 @@ import asyncio
 import hashlib
 import os
 import re
+import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -163,6 +165,16 @@ def test_what_cannot_be_is_an_error_as_json_before_the_upgrade(
     assert coprocess(daemon, echo) is None
 
 
+@pytest.mark.parametrize(("headers", "status"), [("", 426), ("Upgrade: websocket\r\nConnection: Upgrade\r\n", 400)])
+def test_a_request_that_is_no_upgrade_starts_nothing(daemon: Live, echo: str, headers: str, status: int) -> None:
+    with socket.socket(socket.AF_UNIX) as plain:
+        plain.connect(daemon.socket)
+        plain.sendall(f"GET /sessions/{echo}/coprocess HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n".encode())
+        answer = b"".join(iter(lambda: plain.recv(65536), b""))
+    assert int(answer.split()[1]) == status and b'"invalid_request"' in answer
+    assert coprocess(daemon, echo) is None
+
+
 async def test_200_that_come_at_once_get_one_place_and_199_refusals_and_leave_nothing(daemon: Live, echo: str) -> None:
     before = daemon.descriptors()
     async with aiohttp.ClientSession("http://x", connector=aiohttp.UnixConnector(daemon.socket, limit=0)) as http:
@@ -174,11 +186,11 @@ async def test_200_that_come_at_once_get_one_place_and_199_refusals_and_leave_no
                 assert error.status == 409
                 return None
 
-        (placed,) = [socket for socket in await asyncio.gather(*(connect("") for _ in range(200))) if socket is not None]
+        (placed,) = [connected for connected in await asyncio.gather(*(connect("") for _ in range(200))) if connected is not None]
         observers = await asyncio.gather(*(connect("?input=false") for _ in range(200)))
         await placed.send_bytes(b"to all of them")
-        for socket in (placed, *observers):
-            assert socket is not None and (await socket.receive_bytes()) == b"to all of them"
+        for connected in (placed, *observers):
+            assert connected is not None and (await connected.receive_bytes()) == b"to all of them"
     for _ in range(201):
         daemon.ended(echo)
     daemon.await_(lambda: daemon.descriptors() <= [before[0] + 2 * 9, before[1] + 9])  # those of the coprocesses that are remembered
@@ -318,3 +330,19 @@ def test_when_the_daemon_is_restarted_the_client_is_told(tmp_path: Path) -> None
             daemon.restart()
             assert bot.end().code == 1001
         assert coprocess(daemon, session)["end_reason"] == "connection_lost"
+
+
+def test_when_the_keeper_is_killed_it_goes_on_and_the_next_keeper_knows_of_it() -> None:
+    with live() as daemon:
+        session = daemon.create(shell=RAW_CAT)
+        daemon.output(session, b"ready\n")
+        with Connected(daemon, session, silent="true") as bot:
+            keeper = daemon.pids()[1]
+            os.kill(keeper, signal.SIGKILL)
+            daemon.await_(lambda: daemon.pids()[1] != keeper)
+            bot.type(b"still")
+            bot.read(b"still")
+            daemon.kill()
+            assert bot.end().code == 1006
+        end = coprocess(daemon, session)
+        assert (end["end_reason"], end["silent_from"], end["silent_to"], end["typed_bytes"]) == ("connection_lost", 6, 11, 5)

@@ -282,9 +282,8 @@ def test_one_that_never_reads_pauses_its_session_alone_and_is_ended(hasty: Live)
 def test_a_ring_of_a_writer_and_an_echoing_client_is_ended_as_stalled(hasty: Live) -> None:
     session = hasty.create(shell="stty raw -echo; exec yes")
     with Connected(hasty, session) as bot:
-        data = b"y\n" * (MIB // 4)
-        for _ in range(8):
-            bot.send_binary(data)  # and reads nothing
+        while not bot.unsent_bytes:
+            bot.send_binary(b"y\n" * 4096)  # and reads nothing
         assert hasty.client.event("coprocess.stalled", session=session)["coprocess"]["stalled"]
         assert hasty.ended(session)["end_reason"] == "stalled"
     hasty.call("session.close", session=session)

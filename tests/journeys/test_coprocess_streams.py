@@ -35,7 +35,7 @@ def test_it_and_an_observer_read_every_byte_value_from_byte_0(daemon: Live, tmp_
 def test_it_gets_the_last_byte_of_a_job_that_ends_at_once_then_end_of_file(daemon: Live, tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.write_bytes(os.urandom(300_000))
-    session = daemon.create(shell=f"stty raw; cat {data}", coprocess={"command": f"cat > {tmp_path}/copy; echo whole >&2"})
+    session = daemon.create(shell=f"stty raw -echo; cat {data}", coprocess={"command": f"cat > {tmp_path}/copy; echo whole >&2"})
     assert daemon.ended(session)["stderr"] == "whole\n"
     assert (tmp_path / "copy").read_bytes() == data.read_bytes()
 

@@ -31,8 +31,9 @@ log = logging.getLogger("coprocd.api")
 UNSENT_BYTES = 64 << 10
 """A transport that holds more than this is given no more."""
 
-TURN_S = 0.0002
-"""What a client sends is looked at for so long at a time: one that floods costs others no more than this a turn."""
+TURN_BYTES = 64 << 10
+MESSAGE_COSTS_BYTES = 4 << 10
+"""So much of what a client sends is taken before others have their turn, each message counted as so much more than it holds."""
 
 GOING_S = 0.3
 """A client has so long to take that the daemon ends; it will be back, and nothing is lost to it."""
@@ -119,7 +120,6 @@ class AttachStream:
         self._session = session
         self._grace_s = grace_s
         self._loop = asyncio.get_running_loop()
-        self._in_turn = False
         viewer.on_leave = self._on_leave
 
     def close(self) -> None:
@@ -202,15 +202,15 @@ class AttachStream:
 
     async def receive(self) -> None:
         """Takes what the client sends, until it ends."""
-        turn_ends = 0.0
+        taken_bytes = 0
         while True:
             message = await self._socket.receive()
-            if not self._in_turn:
-                self._in_turn, turn_ends = True, self._loop.time() + TURN_S
-                self._loop.call_soon(self._end_turn)
-            elif self._loop.time() > turn_ends:
+            taken_bytes += MESSAGE_COSTS_BYTES
+            if taken_bytes > TURN_BYTES:
+                taken_bytes = 0
                 await asyncio.sleep(0)
             if message.type is WSMsgType.BINARY:
+                taken_bytes += len(message.data)
                 await self._type(bytes(message.data))
             elif message.type is WSMsgType.TEXT:
                 self._control(message)
@@ -220,9 +220,6 @@ class AttachStream:
                 break
         if message.type is WSMsgType.CLOSE and not self._closing:
             await self._say_close(CLOSED)
-
-    def _end_turn(self) -> None:
-        self._in_turn = False
 
     async def _type(self, data: bytes) -> None:
         """Types it, as soon as there is room."""

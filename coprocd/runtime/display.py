@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from coprocd.core.timeline import Injection, Place, Step, steps
+from coprocd.core.timeline import Injection, Output, Place, Step, steps
 
 if TYPE_CHECKING:
     from coprocd.runtime.session import Session
@@ -39,10 +39,12 @@ class Display:
 
         What is injected into silence that is open is shown now, as if it were before it.
         """
-        silence = self._session.log.silence
-        injections: Iterator[Injection] = self._session.injections.since(place.injected)
-        end = self.end
+        silence, injections, end = self._session.log.silence, self._session.injections, self.end
         until = min(end, place.offset + most_bytes)
-        if silence.opened_at is not None and until == end:
-            injections = (injection._replace(offset=min(injection.offset, end)) for injection in injections)
-        return list(steps(place, until, silence.within(place.offset, until), injections))
+        silences = silence.within(place.offset, until)
+        if not silences and place.injected == injections.made:  # as nearly always
+            return [Output(place.offset, until)] if until > place.offset else []
+        waiting: Iterator[Injection] = injections.since(place.injected)
+        if until == end and silence.opened_at is not None:
+            waiting = (injection._replace(offset=min(injection.offset, end)) for injection in waiting)
+        return list(steps(place, until, silences, waiting))

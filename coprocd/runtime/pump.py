@@ -131,9 +131,9 @@ class Pump:
         session.triggers.pump(shown_to)
         session.triggers.events.on_output()
         session.injections.place()
-        session.screen.pump()
         session.log.scan_if_due()
         session.log.wake()
+        session.screen.pump_soon()
         if size >= FULL_BYTES:
             slow = self._loop.time() - begun > TURN_MOST_S
             self._turn_bytes = max(self._turn_bytes // 2, FULL_BYTES) if slow else min(self._turn_bytes * 2, TURN_BYTES)

@@ -96,11 +96,23 @@ class Screen:
         self._not_before = 0.0
         """Until when output is gathered, after much of it was told of."""
         self._gather_due: asyncio.TimerHandle | None = None
+        self._pump_due = False
         self._moved_at = self.used_at = self._loop.time()
         self._holding = not self._screens.broken
         self._screens.add(self)
 
     # -- what the pump and others tell it -------------------------------------------------------------------------------------
+
+    def pump_soon(self) -> None:
+        """There is more to show, once the viewers have been sent it: they wait for it, and nobody looks at this screen."""
+        if self._under_way is None and not self._pump_due:
+            self._pump_due = True
+            self._loop.call_soon(self._on_pump_due)
+
+    def _on_pump_due(self) -> None:
+        self._pump_due = False
+        if not self._session.dropped:
+            self.pump()
 
     def pump(self) -> None:
         """There may be more to show."""

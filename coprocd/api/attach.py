@@ -83,6 +83,10 @@ class AttachStreams:
         sender = asyncio.create_task(stream.send(self._daemon.describe().protocol))
         try:
             await stream.receive()
+        except CoprocdError as error:
+            log.info("session %s: a client was cut off: %s", session.id, error)
+        except Exception:  # the connection is a websocket now: there is nothing else to answer
+            log.exception("session %s: receiving from a client failed", session.id)
         finally:
             del self._open[stream]
             if not self._open:

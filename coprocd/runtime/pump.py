@@ -81,6 +81,11 @@ class Pump:
             return Paused("coprocess", self.paused_by.record.id)
         return Paused("stopped", None) if self._is_stopped() else None
 
+    def lasting_pause(self) -> Paused | None:
+        """The same, without a pause that is too short yet to be worth a word."""
+        paused = self.paused()
+        return None if paused is not None and paused.why == "coprocess" and not self._pause_told else paused
+
     def _is_stopped(self) -> bool:
         """Whether ^S, or the job, has stopped the terminal: it takes nothing though all that it took was read."""
         if not self._reading or self._loop.time() - self._moved_at < STOPPED_S:

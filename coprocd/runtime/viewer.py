@@ -126,8 +126,7 @@ class Viewer:
         if self._window() <= 0:
             return None
         self._pass_silence()
-        lag = self._session.display.end - self._place.offset
-        too_far = self._lag_bytes is not None and lag > self._lag_bytes
+        too_far = self._lag_bytes is not None and self._session.display.end - self._place.offset > self._lag_bytes
         return "lag" if too_far or not self._is_retained(self._place) else None
 
     def _is_retained(self, place: Place) -> bool:

@@ -253,7 +253,7 @@ class Viewers:
         coprocess = self.session.coprocesses.typing
         return {
             "coprocess": coprocess.describe(0) if coprocess is not None else None,
-            "paused": self.session.pump.paused(),
+            "paused": self.session.pump.lasting_pause(),
         }
 
     def _look(self) -> None:

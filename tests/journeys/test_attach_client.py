@@ -12,9 +12,10 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
-from support.live import PATIENCE_S, Live, live
+from support.live import PATIENCE_S, Live, RpcError, live
 from support.outer import Outer, outer
 
 COPROCCTL = f"{shlex.quote(sys.executable)} -m coprocctl"
@@ -351,6 +352,45 @@ def test_what_pauses_the_session_is_said_and_a_key_stops_it(daemon: Live, termin
     assert "paused" in terminal.title()
     terminal.type("", "C-]")
     terminal.await_text("done\ninner$")
+    detach(terminal)
+
+
+@pytest.mark.parametrize("options", [[], ["--status"]], ids=["over the last row", "in the status line"])
+def test_a_question_is_answered_on_the_last_row(daemon: Live, terminal: Outer, options: list[str], tmp_path: Path) -> None:
+    (tmp_path / "one-file").touch()
+    session, _, _ = ready(daemon, terminal)
+    attach(terminal, session, *options)
+    terminal.type("seq 30", "Enter")
+    terminal.await_text("30\ninner$")
+    before = terminal.await_quiet()
+    for kind, keys, answer in (
+        ("text", ["x", "BSpace", "plain text", "Enter"], "plain text"),
+        ("file", [f"{tmp_path}/one", "Tab", "Enter"], f"{tmp_path}/one-file"),
+        ("confirm", ["y"], True),
+        ("password", ["secret", "Enter"], "secret"),
+        ("text", ["never mind", "Escape"], None),
+    ):
+        asked = daemon.client.send("prompt.ask", session=session, kind=kind, message=f"What {kind}?")
+        terminal.await_(lambda kind=kind: terminal.text().rstrip("\n").splitlines()[-1].startswith(f"? What {kind}?"))
+        for key in keys:
+            terminal.tmux("send-keys", *([key] if key in ("BSpace", "Tab", "Enter", "Escape") else ["-l", key]))
+            assert "secret" not in terminal.text()
+        assert daemon.client.answer(asked) == {"value": answer}
+        assert terminal.await_quiet() == before
+    terminal.type("echo go''ing-on", "Enter")
+    terminal.await_text("going-on")
+    detach(terminal)
+
+
+def test_a_question_that_is_over_goes(daemon: Live, terminal: Outer) -> None:
+    session, _, _ = ready(daemon, terminal)
+    attach(terminal, session)
+    before = terminal.await_quiet()
+    asked = daemon.client.send("prompt.ask", session=session, kind="text", message="Who?", timeout_s=1)
+    terminal.await_text("? Who?")
+    with pytest.raises(RpcError):
+        daemon.client.answer(asked)
+    assert terminal.await_quiet() == before
     detach(terminal)
 
 

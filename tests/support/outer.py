@@ -55,7 +55,9 @@ class Outer:
 
     def cells(self) -> str:
         """All that is to be seen, colours and attributes too, and where the cursor is."""
-        return self.tmux("capture-pane", "-p", "-e", "-N") + self.show("#{cursor_x},#{cursor_y} #{cursor_flag} #{alternate_on}")
+        rows = self.tmux("capture-pane", "-p", "-e", "-N").split("\n")
+        # A blank that was written and one that was not look the same.
+        return "\n".join(row.rstrip(" ") for row in rows) + self.show("#{cursor_x},#{cursor_y} #{cursor_flag} #{alternate_on}")
 
     def show(self, form: str) -> str:
         return self.tmux("display-message", "-p", form).rstrip("\n")

@@ -12,20 +12,21 @@ import signal
 import time
 
 from coprocctl.connection import Connection, remedy
-from coprocctl.exits import ConnectionLost, Failure, NoDaemon
+from coprocctl.exits import Failure, NoDaemon
 from coprocctl.format import escaped
 from coprocctl.terminal import notification
 from coprocctl.terminal.drawing import Drawing
-from coprocctl.terminal.guardian import Guardian
+from coprocctl.terminal.hold import PATIENCE_S, Hold
 from coprocctl.terminal.indicator import Indicator
 from coprocctl.terminal.keyboard import Key, Keyboard
+from coprocctl.terminal.question import Question
 from coprocctl.terminal.signals import Ended, Signals, stop
 from coprocctl.terminal.stream import Stream
 from coprocctl.terminal.tty import TerminalGone, Tty
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, NoReturn
 
     from coprocctl.terminal.keyboard import Typed
     from coprocctl.terminal.stream import Came
@@ -39,8 +40,6 @@ TICK_S = 0.25
 """How often it is looked what time changes, while there is something that it does."""
 KEPT_BYTES = 64 << 10
 """What is typed while there is no connection is kept so far; more is refused with a bell."""
-PATIENCE_S = 2.0
-"""A terminal that takes nothing for so long when the client goes is left as it is."""
 STOP_GRACE_S = 0.5
 STOP_KEY = Key("^]")
 BELL = b"\x07"
@@ -79,7 +78,7 @@ class Attachment:
         self._drawing = Drawing(options.status)
         self._keyboard = Keyboard(options.detach)
         self._indicator = Indicator(STOP_KEY.name, options.read_only)
-        self._came: list[Came] = []
+        self._question: Question | None = None
         self._kept = b""
         self._lost_at: float | None = None
         self._retry_at = 0.0
@@ -89,7 +88,9 @@ class Attachment:
         """Attached until the end; what is to be said of it. Raises Failure and Ended."""
         try:
             self._stream.open(self._drawing.room(*self._size), wait=True)
-            session = self._attached()
+            session = self._stream.begin(OPENING_S)["session"]
+            if os.environ.get("COPROCD_SESSION") == session["id"]:
+                raise Failure(f"this is session {escaped(session['name'])}: attached to itself it would show what it shows", 4, "refused")
             self._name = self._drawing.title.name = escaped(session["name"])
             return self._run()
         finally:
@@ -100,84 +101,35 @@ class Attachment:
         """The signal that ended it."""
         return self._signals.ending
 
-    def _attached(self) -> dict[str, Any]:
-        """The session, as the first message has it; one that this is part of is refused."""
-        deadline = time.monotonic() + OPENING_S
-        while not self._came:
-            socket = self._stream.socket
-            if socket is None:
-                raise ConnectionLost("the daemon closed the connection before it said what was attached")
-            if not socket.waiting:
-                select.select([socket], [], [], max(deadline - time.monotonic(), 0))
-            self._came = self._stream.receive()
-            if not self._came and time.monotonic() >= deadline:
-                raise Failure("the daemon does not answer", 124, "timed_out")
-        kind, message = self._came.pop(0)
-        if kind != "message" or message["type"] != "attached":
-            raise Failure(f"what answers at {self._path} does not speak the attach stream: is it coprocd?")
-        session: dict[str, Any] = message["session"]
-        if os.environ.get("COPROCD_SESSION") == session["id"]:
-            raise Failure(f"this is session {escaped(session['name'])}: attached to itself it would show what it shows", 4, "refused")
-        return session
-
     # -- the terminal ------------------------------------------------------------------------------------------------------
 
     def _run(self) -> str:
-        guardian = Guardian(self._tty)
-        self._guardian = guardian
+        self._hold = Hold(self._tty, self._signals)
         self._signals.install()
         try:
             try:
-                self._enter()
+                self._hold.take(self._drawing.begin(*self._size), self._drawing.reset())
                 self._loop()
             finally:
-                self._leave()
+                self._hold.give_back(self._drawing.end(), self._drawing.modes.talks)
         except Done as done:
             return done.text
         except TerminalGone:
             return ""
         finally:
-            guardian.dismiss()
+            self._hold.close()
             self._signals.uninstall()
-        raise AssertionError("unreachable")
-
-    def _enter(self) -> None:
-        """Takes the terminal."""
-        begin = self._drawing.begin(*self._size)
-        self._guardian.tell(self._drawing.reset())
-        self._tty.raw()
-        self._write(begin)
-
-    def _leave(self) -> None:
-        """Gives the terminal back, as it was."""
-        flush = self._drawing.modes.talks and self._signals.ending is None
-        try:
-            if select.select([], [1], [], PATIENCE_S)[1]:
-                self._tty.write(self._drawing.end())
-        except (TerminalGone, OSError):
-            flush = False
-        self._tty.restore(flush)
-        self._guardian.tell(None)
-
-    def _write(self, data: bytes) -> None:
-        """Shows it; a signal that ends the client ends the wait for a terminal that takes nothing."""
-        if data:
-            with self._signals:
-                self._tty.write(data)
 
     def _show(self, data: bytes) -> None:
-        """Shows what `drawing` made; the guardian knows before what it leaves set."""
-        if self._drawing.changed:
-            self._guardian.tell(self._drawing.reset())
-        self._write(data)
+        """Shows what `drawing` made."""
+        self._hold.show(data, self._drawing.reset() if self._drawing.changed else None)
 
     # -- the loop ----------------------------------------------------------------------------------------------------------
 
-    def _loop(self) -> None:
+    def _loop(self) -> NoReturn:
         """Raises Done, Ended, TerminalGone or Failure."""
-        came, self._came = self._came, []
         self._indicate(time.monotonic())
-        self._on_came(came)
+        self._receive()
         while True:
             socket = self._stream.socket
             reading: list[Any] = [self._signals]
@@ -216,7 +168,7 @@ class Attachment:
         if self._signals.ending is not None:
             raise Ended
         if signal.SIGTSTP in came:
-            self._leave()
+            self._hold.give_back(self._drawing.end(), self._drawing.modes.talks)
             stop()
             self._signals.take()
             self._return()
@@ -231,7 +183,7 @@ class Attachment:
         title = self._drawing.modes.title
         self._drawing = Drawing(self._options.status)
         self._drawing.title.name, self._drawing.modes.title = self._name, title
-        self._enter()
+        self._hold.take(self._drawing.begin(*self._size), self._drawing.reset())
         self._indicate(time.monotonic())
         self._draw_anew()
 
@@ -240,6 +192,7 @@ class Attachment:
         if size != self._size:
             self._size = size
             self._show(self._drawing.fit(*size))
+            self._cover()
             self._stream.resize(*self._drawing.room(*size))
 
     # -- the keyboard ------------------------------------------------------------------------------------------------------
@@ -250,6 +203,8 @@ class Attachment:
                 raise Done("[detached]")
             if what == "stop":
                 self._stop_what_pauses()
+            elif self._question is not None:
+                self._on_answer(self._question, data)
             elif self._options.read_only:
                 continue
             elif self._stream.connected:
@@ -257,17 +212,45 @@ class Attachment:
             elif len(self._kept) + len(data) <= KEPT_BYTES:
                 self._kept += data
             else:
-                self._write(BELL)
+                self._hold.write(BELL)
+
+    def _on_answer(self, question: Question, data: bytes) -> None:
+        question.feed(data)
+        if question.answered:
+            self._call("prompt.answer", {"prompt": question.id, "value": question.value})
+            self._ask(None)
+        else:
+            self._indicate(time.monotonic())
+
+    def _ask(self, prompt: dict[str, Any] | None) -> None:
+        """Shows a question, which may be the one that is shown; None: there is no more."""
+        before = self._question
+        if prompt is None:
+            self._question = None
+            if before is not None and self._drawing.status.covering:
+                self._draw_anew()
+        elif before is None or before.id != prompt["id"]:
+            self._question = Question(prompt)
+            self._cover()
+        self._indicate(time.monotonic())
+
+    def _cover(self) -> None:
+        """The last row is for the question, if there is one."""
+        if self._question is not None:
+            self._drawing.status.cover(*self._size)
 
     def _stop_what_pauses(self) -> None:
         """Has the coprocess ended that does not read."""
         by = self._indicator.stoppable(time.monotonic())
+        self._call("coprocess.stop", {"session": self._stream.session, "name": by, "grace_s": STOP_GRACE_S})
+
+    def _call(self, method: str, params: dict[str, Any]) -> None:
+        """Has the daemon do something, on a connection of its own; a bell where it does not."""
         try:
             with Connection(self._path, timeout_s=PATIENCE_S) as connection:
-                params = {"session": self._stream.session, "name": by, "grace_s": STOP_GRACE_S}
-                connection.call("coprocess.stop", params, timeout_s=PATIENCE_S)
+                connection.call(method, params, timeout_s=PATIENCE_S)
         except Failure:
-            self._write(BELL)
+            self._hold.write(BELL)
 
     # -- the stream --------------------------------------------------------------------------------------------------------
 
@@ -303,9 +286,11 @@ class Attachment:
                 self._on_connected(now)
             case "snapshot":
                 self._show(self._drawing.start_over())
+                self._cover()
             case "resize":
                 if message["rows"] != self._drawing.session_rows:
                     self._show(self._drawing.fit(*self._size, message["rows"]))
+                    self._cover()
             case "title":
                 self._drawing.modes.title = message["title"]
                 self._show(self._drawing.additions(now))
@@ -315,10 +300,12 @@ class Attachment:
             case "paused":
                 self._indicator.on_paused(message["paused"], now)
                 self._indicate(now)
+            case "prompt" if not self._options.read_only:
+                self._ask(message["prompt"])
             case "notification":
                 self._show(self._drawing.notification(notification.sequence(message["text"], self._name), now))
             case "error":
-                self._write(BELL)
+                self._hold.write(BELL)
             case "detached":
                 raise Done("[detached]" if message.get("by") == "client" else "[detached by another client]")
             case "exit":
@@ -335,6 +322,7 @@ class Attachment:
 
     def _on_lost(self) -> None:
         now = time.monotonic()
+        self._question = None  # the next daemon does not know it; whoever asked asks again
         self._lost_at = self._lost_at or now
         self._retry_at = now
         self._indicator.on_connection(True, now)
@@ -382,7 +370,9 @@ class Attachment:
         """Shows what is to be said of the session now."""
         self._keyboard.stop = STOP_KEY if self._indicator.stoppable(now) else None
         self._drawing.title.mark(self._indicator.mark(now))
-        if self._options.status:
+        if self._question is not None:
+            self._drawing.status.show(self._question.line())
+        elif self._options.status:
             self._drawing.status.show(self._indicator.line(now, time.time()))
         self._tick_at = now + TICK_S if self._indicator.changes_with_time or self._drawing.status.due else None
         self._show(self._drawing.additions(now))

@@ -43,6 +43,8 @@ class StatusLine:
         self._saved: dict[bool, float | None] = {False: None, True: None}
         """When the job last touched the cursor that it saved on the primary and on the alternate screen; None where it has saved none."""
         self._alternate = False
+        self.covering = False
+        """Whether the line lies over what the session shows."""
 
     @property
     def active(self) -> bool:
@@ -52,12 +54,19 @@ class StatusLine:
     def fit(self, rows: int, cols: int, session_rows: int, line: bool) -> bytes:
         """What sets the terminal up for a session of so many rows; `line`: its last row is for the line."""
         was_active = self.active
+        self.covering = False
         self.rows = session_rows if session_rows < rows else 0
         self._row, self._cols = (rows, cols) if line and self.active else (0, 0)
         self._due = self._row > 0
         if not self.active:
             return _SAVE + b"\x1b[r" + _RESTORE if was_active else b""
         return _SAVE + b"\x1b[?6l" + self._margins() + b"\x1b[%d;1H\x1b[J" % (self.rows + 1) + _RESTORE
+
+    def cover(self, rows: int, cols: int) -> None:
+        """From here on, until the next `fit`, the line lies over the last row of the session, where it has none of its own: it is drawn after all output."""
+        if not self._row:
+            self._row, self._cols, self.covering = rows, cols, True
+        self._due = True
 
     def clear(self) -> None:
         """The terminal has no saved cursor, and shows the primary screen."""
@@ -81,7 +90,7 @@ class StatusLine:
     def draw(self, now: float) -> bytes:
         """What draws the line, if it is due and can be; here is no sequence in progress."""
         saved = self._saved[self._alternate]
-        if not self._due or (saved is not None and now - saved < FORGOTTEN_S):
+        if not (self._due or self.covering) or (saved is not None and now - saved < FORGOTTEN_S):
             return b""
         self._saved[self._alternate] = None
         return _SAVE + self._drawn()

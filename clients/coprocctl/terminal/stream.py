@@ -1,14 +1,16 @@
 """The attach stream, as one who shows it sees it: what came, in order, and where in the session's output that is.
 
 Owns the connection, and the place at which it goes on when it is made anew: by epoch, offset and the injections seen, so that nothing is missing and
-nothing comes twice. Never blocks, unless `open` is to wait. `attachment` drives it.
+nothing comes twice. Never blocks but in `open`, where that is to wait, and `begin`. `attachment` drives it.
 """
 
 from __future__ import annotations
 
 import json
+import select
+import time
 
-from coprocctl.exits import EXIT_FAILED, Failure
+from coprocctl.exits import EXIT_FAILED, EXIT_TIMED_OUT, ConnectionLost, Failure
 from coprocctl.websocket import WebSocket, target
 from coprocd.protocol.attach import SUBPROTOCOL
 
@@ -36,6 +38,7 @@ class Stream:
         self._socket: WebSocket | None = None
         self._place: dict[str, Any] | None = None
         """Where to go on: epoch, since and injected. None where all is to be drawn anew."""
+        self._came: list[Came] = []
         self._epoch = ""
         self._drawn: dict[str, Any] | None = None
         """Where to go on once what redraws the screen is there as a whole."""
@@ -54,6 +57,21 @@ class Stream:
         query: dict[str, Any] = {"rows": size[0], "cols": size[1], "mode": self._mode, **(self._place or {})}
         self._socket = WebSocket(self._path, target("/sessions/{session}/attach", self.session, query), SUBPROTOCOL, wait)
         self._next_is = "output"
+
+    def begin(self, patience_s: float) -> dict[str, Any]:
+        """The message `attached`, the first; what came with it is for `receive`."""
+        deadline = time.monotonic() + patience_s
+        while not self._came:
+            socket = self._socket
+            if socket is None:
+                raise ConnectionLost("the daemon closed the connection before it said what was attached")
+            if not socket.waiting and not select.select([socket], [], [], max(deadline - time.monotonic(), 0))[0]:
+                raise Failure("the daemon does not answer; look at: coprocctl daemon logs", EXIT_TIMED_OUT, "timed_out")
+            self._came = self.receive()
+        kind, message = self._came.pop(0)
+        if kind != "message" or message["type"] != "attached":
+            raise Failure(f"what answers at {self._path} does not speak the attach stream: is it coprocd?", EXIT_FAILED)
+        return dict(message)
 
     def close(self) -> None:
         """Hangs up, once what was typed has been sent as far as the daemon takes it at once."""
@@ -98,7 +116,7 @@ class Stream:
 
         Raises what `open` does where the daemon does not take the connection, which is gone then.
         """
-        came: list[Came] = []
+        came, self._came = self._came, []
         socket = self._socket
         if socket is None:
             return came

@@ -1,0 +1,57 @@
+"""The hold that the client has on the terminal: taken, written to, and given back as it was.
+
+Owns raw mode, and the guardian that gives the terminal back where the client cannot. `attachment` has one for as long as it runs.
+"""
+
+from __future__ import annotations
+
+import select
+
+from coprocctl.terminal.guardian import Guardian
+from coprocctl.terminal.signals import Signals
+from coprocctl.terminal.tty import TerminalGone, Tty
+
+PATIENCE_S = 2.0
+"""A terminal that takes nothing for so long when it is given back is left as it is."""
+
+
+class Hold:
+    """That on one terminal."""
+
+    def __init__(self, tty: Tty, signals: Signals) -> None:
+        self._tty = tty
+        self._signals = signals
+        self._guardian = Guardian(tty)
+
+    def take(self, begin: bytes, reset: bytes) -> None:
+        """Raw mode, and what is written first; `reset` undoes that."""
+        self._guardian.tell(reset)
+        self._tty.raw()
+        self.write(begin)
+
+    def show(self, data: bytes, reset: bytes | None) -> None:
+        """Writes what sets something on the terminal, of which the guardian is told before; `reset` None: it sets nothing new."""
+        if reset is not None:
+            self._guardian.tell(reset)
+        self.write(data)
+
+    def write(self, data: bytes) -> None:
+        """Writes it all. Raises TerminalGone, and Ended: a signal ends the wait for a terminal that takes nothing."""
+        if data:
+            with self._signals:
+                self._tty.write(data)
+
+    def give_back(self, end: bytes, flush: bool) -> None:
+        """The terminal is as it was. `flush`: what it has sent and nobody has typed is forgotten."""
+        flush = flush and self._signals.ending is None
+        try:
+            if select.select([], [1], [], PATIENCE_S)[1]:
+                self._tty.write(end)
+        except (TerminalGone, OSError):
+            flush = False
+        self._tty.restore(flush)
+        self._guardian.tell(None)
+
+    def close(self) -> None:
+        """It was given back for good."""
+        self._guardian.dismiss()

@@ -103,7 +103,7 @@ class Modes:
             parts.append(b"\x1b[<%du" % self._keyboards[False])
         parts += [b"\x1b[?%dh" % mode for mode in self._private if mode in _ON_BY_DEFAULT]
         parts += [b"\x1b%bB" % designator for designator in self._charsets]
-        parts += self._flags.values()
+        parts += (self._flags[name] for name in sorted(self._flags))
         return b"".join(parts)
 
     # -- one change --------------------------------------------------------------------------------------------------------

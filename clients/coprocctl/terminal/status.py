@@ -126,6 +126,10 @@ class StatusLine:
             return sequence
         if found["modes"] is not None:
             self._alternate = found["on"] == b"h"
+            if not self._alternate:
+                if b"1049" in found["modes"]:  # which has restored the cursor that it had saved
+                    self._saved[False] = None
+                return sequence
         self._saved[self._alternate] = None
         return sequence + _SAVE + self._margins() + _RESTORE
 

@@ -9,7 +9,7 @@ import signal
 from pathlib import Path
 from typing import Any, ClassVar
 
-from support.faulty import await_true, processes
+from support.faulty import await_true, is_screen, processes
 from support.live import RAW_CAT, Live, RpcError, lives
 from support.numbered import END, PROGRAM, content, raised
 from support.stubborn import Stubborn
@@ -75,7 +75,7 @@ class Create(Journey):
         assert [session["id"] for session in self.client.call("session.list")] == [created["id"]]
         daemon, keeper = self.daemon.pids()
         ours = {daemon, keeper, created["pid"], created["coprocess"]["pid"]}
-        orphans = [pid for pid in processes(self.daemon) - ours if os.getsid(pid) not in ours]
+        orphans = [pid for pid in processes(self.daemon) - ours if not is_screen(pid) and os.getsid(pid) not in ours]
         assert not orphans
 
     def create(self) -> dict[str, Any]:

@@ -52,6 +52,14 @@ def processes(daemon: Live) -> set[int]:
     return found
 
 
+def is_screen(pid: int) -> bool:
+    """Whether it is a daemon's screen worker, which comes and goes with its daemon; also one that has just ended."""
+    try:
+        return b"coprocd.screen" in Path(f"/proc/{pid}/cmdline").read_bytes() or not lives(pid)
+    except OSError:
+        return True
+
+
 def remains(daemon: Live) -> dict[str, Any]:
     """What daemon and keeper hold on to: descriptors by kind, children, zombies among them, processes in all, files."""
     pids = daemon.pids()
@@ -67,7 +75,8 @@ def remains(daemon: Live) -> dict[str, Any]:
 
 
 def await_remains(daemon: Live, expected: dict[str, Any]) -> None:
-    """Returns when nothing else remains: the last of it goes after the answer to whoever asked."""
+    """Returns when nothing else remains: the last of it goes after the answer to whoever asked. A daemon that had no session yet gets its worker first."""
+    daemon.loaded()
     deadline = time.monotonic() + PATIENCE_S
     while (found := remains(daemon)) != expected:
         assert time.monotonic() < deadline, "\n".join(

@@ -140,7 +140,7 @@ def test_after_the_daemon_was_replaced_in_a_flood_it_has_exactly_what_it_missed(
     going = Going(daemon, session)
     daemon.call("session.inject", session=session, data_b64=base64.b64encode(b"[from before]").decode())
     going.client.until(b"[from before]")
-    for _ in range(5):
+    for _ in range(3):
         daemon.call("session.send_text", session=session, text="gggg")
         going.read(BURST)
         reader = threading.Thread(target=read_to_the_end, args=(going.client,))

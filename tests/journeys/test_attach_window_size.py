@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,11 +14,11 @@ from support.live import Live, live
 @contextmanager
 def sized(policy: str) -> Iterator[tuple[Live, str]]:
     """A daemon with this setting, and a session of 24x80."""
-    with live(stdout_settle_s=0.3) as daemon:
-        Path(f"{daemon.directory}/c/coprocd/config.toml").write_text(f'[sessions]\nwindow_size = "{policy}"\n')
-        daemon.restart()
-        daemon.loaded()
-        yield daemon, daemon.create(shell="stty -echo; cat")
+    with tempfile.TemporaryDirectory() as directory:
+        (Path(directory) / "coprocd").mkdir()
+        (Path(directory) / "coprocd/config.toml").write_text(f'[sessions]\nwindow_size = "{policy}"\n')
+        with live({"XDG_CONFIG_HOME": directory}) as daemon:
+            yield daemon, daemon.create(shell="stty -echo; cat")
 
 
 def size(daemon: Live, session: str) -> tuple[int, int]:

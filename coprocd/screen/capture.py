@@ -5,22 +5,25 @@ Nothing that a session prints becomes anything but text in it. An emulator's `ca
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from coprocd.screen.emulator import Capture, Cursor, Format, Row, Run
 from coprocd.screen.grid import PLAIN, UNDERLINES, Line, Piece
 from coprocd.screen.markup import Markup
 from coprocd.screen.native import Terminal
+from coprocd.screen.rows import MOST_ABOVE
 from coprocd.screen.sgr import sgr
 
+_ROWS_AT_ONCE = 256
 
-def capture(terminal: Terminal, format: Format, scrollback: int, title: str) -> Capture:
+
+def capture(terminal: Terminal, format: Format, scrollback: int, title: str, moved: Callable[[], None]) -> Capture:
     """See `Emulator.capture`."""
     rows = terminal.number("ROWS")
     there = terminal.number("TOTAL_ROWS", "size_t") - rows
-    above = there if scrollback < 0 else min(scrollback, there)
-    lines = list(terminal.lines(above))
+    above = min(there, MOST_ABOVE, scrollback if scrollback >= 0 else there)
+    lines = _seen(terminal.lines(above), moved)
     content: dict[str, Any] = {}
     if format == "json":
         content["lines"] = [Row([_run(piece) for piece in merged(line)], line.wraps) for line in lines]
@@ -36,9 +39,16 @@ def capture(terminal: Terminal, format: Format, scrollback: int, title: str) -> 
         cursor=Cursor(terminal.number("CURSOR_Y"), terminal.number("CURSOR_X"), bool(terminal.number("CURSOR_VISIBLE", "bool"))),
         title=title,
         alternate=terminal.alternate,
-        scrollback=len(lines) - rows,
+        scrollback=above,
         **content,
     )
+
+
+def _seen(lines: Iterable[Line], moved: Callable[[], None]) -> Iterator[Line]:
+    for number, line in enumerate(lines):
+        if not number % _ROWS_AT_ONCE:
+            moved()
+        yield line
 
 
 def merged(line: Line) -> list[Piece]:

@@ -5,6 +5,7 @@ Only names and shapes; `coprocd.screen.ghostty` is the emulator. The worker and 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, Protocol, TypeAlias
 
 from msgspec import Struct
@@ -107,8 +108,11 @@ class Emulator(Protocol):
         """
         ...
 
-    def capture(self, format: Format, scrollback: int = 0) -> Capture:
-        """The screen, with at most `scrollback` lines above it; -1 for all. The alternate screen has none."""
+    def capture(self, format: Format, scrollback: int = 0, *, moved: Callable[[], None] = lambda: None) -> Capture:
+        """The screen, with at most `scrollback` lines above it; -1 for all. The alternate screen has none.
+
+        All lines may take a second: `moved` is called every few hundred of them, so that it is seen to go on.
+        """
         ...
 
     def close(self) -> None:

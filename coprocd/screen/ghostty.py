@@ -7,6 +7,7 @@ not the output's, a sequence without an end is forgotten. The worker makes one w
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Callable
 
 from coprocd.screen.answers import allowed
 from coprocd.screen.capture import capture
@@ -75,8 +76,8 @@ class _Ghostty:
     def redraw(self) -> bytes:
         return redraw(self._terminal)
 
-    def capture(self, format: Format, scrollback: int = 0) -> Capture:
-        return capture(self._terminal, format, scrollback, self.title)
+    def capture(self, format: Format, scrollback: int = 0, *, moved: Callable[[], None] = lambda: None) -> Capture:
+        return capture(self._terminal, format, scrollback, self.title, moved)
 
     def close(self) -> None:
         self._terminal.close()

@@ -51,13 +51,17 @@ class Page:
         slots[_TERMINAL], slots[_KIND], slots[_START], slots[_STOP] = terminal, kind, start, stop
         slots[_COUNT] += 1
 
+    def move(self) -> None:
+        """It is still at it, and goes on."""
+        self._slots[_COUNT] += 2
+
     def end(self) -> None:
         """It is done."""
         self._slots[_COUNT] += 1
 
     @property
     def count(self) -> int:
-        """Moves with every begin and end."""
+        """Moves with every begin and end, and where something long goes on."""
         return self._slots[_COUNT]
 
     @property

@@ -18,7 +18,8 @@ from pyghostty._ffi import ffi, lib, union_fn
 from coprocd.screen.emulator import Color, EmulatorError
 from coprocd.screen.grid import PLAIN, Line, Piece, Style
 
-_MOST_ABOVE = 65535
+MOST_ABOVE = 65535
+"""The library draws no more rows above the screen at once."""
 
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
@@ -158,7 +159,7 @@ class Drawn:
 
     def __init__(self, terminal: Any, above: int = 0) -> None:
         self._terminal = terminal
-        self._above = min(above, _MOST_ABOVE)
+        self._above = min(above, MOST_ABOVE)
         self._state = ffi.new("GhosttyRenderState*")
         self._iterator = ffi.new("GhosttyRenderStateRowIterator*")
         self._cells = ffi.new("GhosttyRenderStateRowCells*")

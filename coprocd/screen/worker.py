@@ -91,7 +91,7 @@ class Terminal:
             data = self._run(Kind.REPLY, self._emulator.redraw)
             self._send(wire.Redrawn(terminal=self.number, rows=self._emulator.rows, cols=self._emulator.cols, data=data))
         elif isinstance(message, wire.Capture):
-            capture = self._run(Kind.REPLY, lambda: self._emulator.capture(message.format, message.scrollback))
+            capture = self._run(Kind.REPLY, lambda: self._emulator.capture(message.format, message.scrollback, moved=self._page.move))
             self._send(wire.Captured(self.number, capture))
 
     def _open(self, opening: wire.Open) -> wire.Opened:

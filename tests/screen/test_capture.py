@@ -155,6 +155,12 @@ def test_characters_a_terminal_would_act_on_are_not_in_any_text() -> None:
         assert not any(character != "\n" and (character < " " or "\x7f" <= character < "\xa0") for character in content)
 
 
+def test_a_long_capture_is_seen_to_go_on() -> None:
+    seen: list[None] = []
+    shown(b"x\r\n" * 2000).capture("json", -1, moved=lambda: seen.append(None))
+    assert 5 < len(seen) < 20
+
+
 def test_capturing_changes_nothing() -> None:
     emulator = shown(b"x\r\n" * 20 + b"\x1b[31")
     before = likeness(emulator)

@@ -40,7 +40,7 @@ def add_attaching(parser: argparse.ArgumentParser) -> None:
         "--detach-key",
         metavar="KEY",
         default=os.environ.get("COPROCD_DETACH_KEY") or DETACH_KEY,
-        help="the key that detaches, as ^A; none: no key does; default: $COPROCD_DETACH_KEY, else ^\\",
+        help="the key that detaches, as ^A; none: no key does; default: $COPROCD_DETACH_KEY, else ^\\ (Ctrl and backslash)",
     )
     parser.add_argument(
         "--reconnect",

@@ -176,7 +176,7 @@ class AttachStream:
             messages = viewer.take()
             for message in messages:
                 await self._put(message)
-            if not messages and not viewer.has_all:
+            if not viewer.has_all:
                 await viewer.wait()
         if viewer.leaves_for == "daemon":
             return GOING_AWAY, b"the daemon ends; connect again"

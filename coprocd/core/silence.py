@@ -64,11 +64,16 @@ class Silence:
 
     def within(self, start: int, stop: int) -> list[tuple[int, int]]:
         """The silenced parts of [start, stop), in order."""
-        if not self._slots[self._at] & (1 << _COUNT_BITS) - 1:
+        if self.none:
             return []
         slots = self._slots
         parts = ((max(slots[place], start), min(slots[place + 1], stop)) for place in self._places())
         return [(begun, ended) for begun, ended in parts if begun < ended]
+
+    @property
+    def none(self) -> bool:
+        """Whether no range is kept."""
+        return not self._slots[self._at] & (1 << _COUNT_BITS) - 1
 
     def _bounds(self) -> tuple[int, int]:
         head = self._slots[self._at]

@@ -30,6 +30,14 @@ class Display:
         opened_at = log.silence.opened_at
         return log.end if opened_at is None else max(opened_at, log.retained_from)
 
+    def plain(self, place: Place, most_bytes: int) -> Output | None:
+        """What comes after `place` where that is output and no more than `most_bytes`, and nothing was ever silenced, as is usual."""
+        log = self._session.log
+        end = log.end
+        if place.injected != self._session.injections.made or not log.silence.none or not 0 < end - place.offset <= most_bytes:
+            return None
+        return Output(place.offset, end)
+
     def place_at_end(self) -> Place:
         """Where one begins that has all that is shown now."""
         return Place(self.end, self._session.injections.made)
@@ -42,7 +50,7 @@ class Display:
         silence, injections, end = self._session.log.silence, self._session.injections, self.end
         until = min(end, place.offset + most_bytes)
         silences = silence.within(place.offset, until)
-        if not silences and place.injected == injections.made:  # as nearly always
+        if not silences and place.injected == injections.made:
             return [Output(place.offset, until)] if until > place.offset else []
         waiting: Iterator[Injection] = injections.since(place.injected)
         if until == end and silence.opened_at is not None:

@@ -28,7 +28,7 @@ PIPE_BYTES = 4096
 class InputQueue(RingFile):
     """Bytes on their way to the job. `at` is the first of its slots in `segment`, `line_at` of those of the line; its bytes begin at `base`."""
 
-    __slots__ = ("_line_at", "_slots", "_told", "feed")
+    __slots__ = ("_checked", "_line_at", "_slots", "_told", "feed")
 
     def __init__(
         self, segment: Segment, at: int, line_at: int, base: int, capacity: int, pipe: tuple[int, int], on_moved: Callable[[], None]
@@ -40,6 +40,8 @@ class InputQueue(RingFile):
         position = FeedPosition(slots, at + 1 + Ring.SLOTS)
         self.feed = Feed(self, position, pipe, self._on_moved, on_broken=lambda: None, fill_bytes=PIPE_BYTES)
         self._told = on_moved
+        self._checked: terminal.Line | None = None
+        """How the terminal was when `check` looked."""
         self._slots = slots
         self._line_at = line_at
 
@@ -68,8 +70,8 @@ class InputQueue(RingFile):
             self.reserve_all(len(data))
         except memory.NoMemory as error:
             raise CoprocdError("resource_exhausted", f"no memory for what is typed: {error}; nothing was typed, close sessions") from error
-        self.count()
-        line = self._terminal()
+        line = self._checked = self._terminal()
+        self._count(line)
         if line is None or not line.canonical:
             return
         typed = self._line.type(data, line.rules)
@@ -83,10 +85,10 @@ class InputQueue(RingFile):
             )
 
     def put(self, data: bytes) -> None:
-        """Accepts `data`, which was checked: from here on it will be typed."""
+        """Accepts `data`, which was checked in this turn: from here on it will be typed."""
         self.write(data)
         self.feed.pump()
-        self.count()
+        self._count(self._checked)
 
     # -- the line that the terminal collects ------------------------------------------------------------------------------
 
@@ -95,7 +97,10 @@ class InputQueue(RingFile):
 
         What the terminal took in raw mode belongs to no line. What came then and still waits is counted once it is taken.
         """
-        line, end = self._terminal(), self.ring.end
+        return self._count(self._terminal())
+
+    def _count(self, line: terminal.Line | None) -> int:
+        end = self.ring.end
         if line is None or not line.canonical:
             if not self.waiting_bytes:
                 self._store_line(CanonicalLine(), end)

@@ -35,6 +35,9 @@ GATHER_BYTES = 128 << 10
 SMALL_BYTES = 1 << 10
 """During a flood so much output is gathered, or for so long: each message costs as much as a chunk. What is small, as an echo or a query, is told at once."""
 
+ECHO_S = 0.02
+"""What is small and asks the terminal nothing waits so long for more: what a person types is drawn fifty times a second."""
+
 SAVE_SOON_S = 0.5
 """What is to be in a checkpoint soon is after so long."""
 
@@ -48,6 +51,10 @@ REPLY_MOST_S = 5.0
 
 TRIES_MOST = 2
 """So often a worker may die of the same that is no output."""
+
+
+_ASKS = b"\x05\x1b"
+"""What questions to the terminal begin with: ENQ and ESC."""
 
 
 class Snapshot(NamedTuple):
@@ -118,13 +125,20 @@ class Screen:
         """There may be more to show."""
         if self._under_way is not None:
             return
-        if self._loop.time() < self._not_before and not self._requests:
-            log = self._session.log
-            if log.end - self._way.place.offset < min(GATHER_BYTES, log.ring.capacity // 8):
-                if self._gather_due is None:
-                    self._gather_due = self._loop.call_at(self._not_before, self._on_gathered)
+        if not self._requests and self.terminal:
+            log, now = self._session.log, self._loop.time()
+            behind = log.end - self._way.place.offset
+            if now < self._not_before and behind < min(GATHER_BYTES, log.ring.capacity // 8):
+                self._gather_until(self._not_before)
+                return
+            if 0 < behind <= SMALL_BYTES and not any(byte in log.read(self._way.place.offset, behind) for byte in _ASKS):
+                self._gather_until(now + ECHO_S)
                 return
         self.go_on()
+
+    def _gather_until(self, then: float) -> None:
+        if self._gather_due is None:
+            self._gather_due = self._loop.call_at(then, self._on_gathered)
 
     def _on_gathered(self) -> None:
         self._gather_due = None

@@ -65,6 +65,8 @@ class Viewer:
         self._jumps: deque[tuple[int, int]] = deque()
         """Where it was led over output that it was not sent, since what it has acked: the offset behind, and how much."""
         self._awoken: asyncio.Future[None] | None = None
+        self._is_news = False
+        """Whether it was woken since it last took all that there was."""
 
     # -- where it is -------------------------------------------------------------------------------------------------------
 
@@ -123,6 +125,8 @@ class Viewer:
         """Why it needs a snapshot before anything else, if it does. One that has to ack first does not yet."""
         if self._place is None:
             return "attach"
+        if self._acked is None and self._lag_bytes is None and self._is_retained(self._place):
+            return None
         if self._window() <= 0:
             return None
         self._pass_silence()
@@ -211,6 +215,12 @@ class Viewer:
     def take(self) -> list[Message | bytes]:
         """What is to be sent next, with at most a frame of output, and moves past it; nothing when it has all, or must ack first."""
         assert self._place is not None
+        self._is_news = False
+        if not self._waiting and self._acked is None and self._told == self._place.offset:
+            plain = self._session.display.plain(self._place, FRAME_BYTES)
+            if plain is not None:
+                self._place, self._told = after(self._place, plain), plain.stop
+                return [self._viewers.read(plain.start, plain.stop)]
         taken: list[Message | bytes] = []
         before = None
         while not taken and self._place != before:
@@ -218,6 +228,8 @@ class Viewer:
             taken += self._due()
             self._show(taken)
             taken += self._due()
+        if self._place.offset < self._session.display.end and self._window() > 0:
+            self._is_news = True
         return taken
 
     def _show(self, taken: list[Message | bytes]) -> None:
@@ -262,12 +274,15 @@ class Viewer:
 
     def wake(self) -> None:
         """There is something to look at."""
+        self._is_news = True
         if self._awoken is not None and not self._awoken.done():
             self._awoken.set_result(None)
             self._awoken = None
 
     async def wait(self) -> None:
-        """Returns at the next `wake`."""
+        """Returns at the next `wake`; at once where there was one, or more, after what was last taken."""
+        if self._is_news:
+            return
         self._awoken = asyncio.get_running_loop().create_future()
         try:
             await self._awoken

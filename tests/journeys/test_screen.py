@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.faulty import await_true, environment
-from support.live import Live, RpcError, live, resident_bytes
+from support.faulty import await_true, environment, give
+from support.live import Live, RpcError, live, lives, resident_bytes
 
 VIM = ["vim", "-u", "NONE", "-N", "-i", "NONE"]
 
@@ -221,6 +221,8 @@ tty.setraw(0)
 count = int(sys.argv[1])
 answers = b""
 for number in range(count):
+    if number == 1 and len(sys.argv) > 2:
+        os.read(0, 1)
     os.write(1, b"%d\\x1b[6n\\r\\n" % number)
     if len(sys.argv) > 2:
         os.write(1, b"x" * int(sys.argv[2]))
@@ -249,6 +251,49 @@ def test_queries_are_answered_once_whoever_is_killed_meanwhile(kill: Callable[[L
             daemon.output(session, f"{number}\x1b[6n".encode())
             kill(daemon)
         assert b"answered 3000 of 3000" in daemon.output(session, b"answered")
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "daemon KILL coprocd.runtime.answers:Answers.type before 5",
+        "daemon KILL coprocd.runtime.answers:Spoken.intend after 5",
+        "daemon KILL coprocd.runtime.input_queue:InputQueue.put before 5",
+        "daemon KILL coprocd.runtime.input_queue:InputQueue.put after 5",
+        "daemon KILL coprocd.runtime.answers:Answers.type after 5",
+        "screen KILL coprocd.screen.wire:encode after 9",
+    ],
+)
+def test_queries_are_answered_once_whatever_the_instant_of_a_kill(fault: str) -> None:
+    with live(environment()) as daemon:
+        session = daemon.create("python3", "-c", ASKS, "20", "5000")
+        daemon.output(session, lambda data: data.endswith(b"x\r"))
+        pids = {"daemon": daemon.pids()[0], "screen": worker(daemon)}
+        give(daemon, fault, pids[fault.split()[0]])
+        daemon.call("session.send_text", session=session, text="g")
+        await_true(lambda: not lives(pids[fault.split()[0]]), f"no kill: {fault}")
+        daemon.client.close()
+        daemon.subscribe()
+        assert b"answered 20 of 20" in daemon.output(session, b"answered")
+
+
+@pytest.mark.parametrize(
+    "when",
+    ["coprocd.screen.checkpoint:_write before 1", "coprocd.screen.checkpoint:_write after 1", "coprocd.screen.checkpoint:_write after 2"],
+)
+def test_a_worker_killed_while_it_makes_a_checkpoint_has_the_screen_again(when: str) -> None:
+    with live(environment()) as daemon:
+        session = bash(daemon)
+        daemon.call("session.resize", session=session, rows=12, cols=50)
+        daemon.call("session.send_text", session=session, text="seq 1 100000", enter=True)
+        shows(daemon, session, "100000")
+        pid = worker(daemon)
+        give(daemon, f"screen KILL {when}", pid)
+        daemon.call("session.send_text", session=session, text="printf '\\e[31mred'; seq 1 400000", enter=True)
+        await_true(lambda: not lives(pid), "no checkpoint was made")
+        looks = shows(daemon, session, "400000")
+        kill_worker(daemon)
+        assert capture(daemon, session) == looks
 
 
 def test_an_answer_is_told_as_typed_by_the_screen(daemon: Live) -> None:

@@ -20,7 +20,7 @@ from coprocd.api.limits import ApiLimits
 from coprocd.platform import peer
 from coprocd.protocol.attach import CLOSED, GOING_AWAY, INPUT_FRAME_BYTES, SUBPROTOCOL
 from coprocd.protocol.errors import CoprocdError
-from coprocd.protocol.objects import Attach, AttachAck, AttachDetach, AttachResize
+from coprocd.protocol.objects import Attach, AttachAck, AttachDetach, AttachRedraw, AttachResize
 from coprocd.runtime.viewer import Message, Viewer
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ GOING_S = 0.3
 ROOM_S = 1.0
 """How often it is looked whether there is room for what is typed, when nothing tells."""
 
-_Control = AttachResize | AttachAck | AttachDetach
+_Control = AttachResize | AttachAck | AttachRedraw | AttachDetach
 
 
 class AttachStreams:
@@ -258,7 +258,7 @@ class AttachStream:
         try:
             control = msgspec.json.decode(message.data, type=_Control)
         except msgspec.DecodeError as error:
-            self._refuse(CoprocdError("invalid_params", f"{error}: a text frame is a JSON object of type resize, ack or detach"))
+            self._refuse(CoprocdError("invalid_params", f"{error}: a text frame is a JSON object of type resize, ack, redraw or detach"))
             return
         match control:
             case AttachAck(offset=offset):
@@ -266,6 +266,8 @@ class AttachStream:
             case AttachResize(rows=rows, cols=cols):
                 viewer.size = (rows, cols)
                 self._session.viewers.window_size.on_active(viewer)
+            case AttachRedraw():
+                viewer.redraw()
             case AttachDetach():
                 viewer.leave("client")
 

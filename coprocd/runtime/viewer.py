@@ -58,6 +58,7 @@ class Viewer:
         self._session = viewers.session
         self._lag_bytes = lag_bytes
         self._place: Place | None = None
+        self._wants_redraw = False
         self._told = 0
         """The offset at which its next binary frame belongs, as far as it knows."""
         self._waiting: dict[object, Waiting] = {}
@@ -99,6 +100,11 @@ class Viewer:
         self._place = place
         self._told = place.offset
 
+    def redraw(self) -> None:
+        """It is to be sent the whole screen again."""
+        self._wants_redraw = True
+        self.wake()
+
     def leave(self, by: str | None) -> None:
         """It is to go; the first who says so counts."""
         if not self.leaving:
@@ -123,7 +129,7 @@ class Viewer:
 
     def behind(self) -> Reason | None:
         """Why it needs a snapshot before anything else, if it does. One that has to ack first does not yet."""
-        if self._place is None:
+        if self._place is None or self._wants_redraw:
             return "attach"
         if self._acked is None and self._lag_bytes is None and self._is_retained(self._place):
             return None
@@ -152,6 +158,7 @@ class Viewer:
         """It goes on from `redraw`."""
         place = redraw.place
         self._jump(self.offset, place.offset)
+        self._wants_redraw = False
         self.resume(place)
         about = {"offset": place.offset, "reason": reason, "rows": redraw.rows, "cols": redraw.cols, "injected": place.injected}
         return [{"type": "snapshot"} | about, redraw.data]

@@ -129,6 +129,29 @@ def test_two_terminals_show_the_same_and_type_into_the_same(daemon: Live, termin
     detach(terminal)
 
 
+def test_a_terminal_of_another_size_shows_the_session_in_its_corner_until_it_is_typed_in(daemon: Live, terminal: Outer) -> None:
+    session, _, _ = ready(daemon, terminal)
+    attach(terminal, session)
+    terminal.type("seq 100", "Enter")
+    terminal.await_text("100\ninner$")
+    with outer(daemon.environment, rows=10, cols=40) as smaller:
+        attach(smaller, session)
+        terminal.await_(lambda: len(terminal.text().rstrip("\n").splitlines()) == 10)
+        smaller.type("seq 50", "Enter")
+        smaller.await_text("50\ninner$")
+        terminal.await_(lambda: terminal.text().rstrip("\n") == smaller.text().rstrip("\n"))
+        terminal.type("stty")
+        daemon.await_(lambda: daemon.call("session.get", session=session)["rows"] == 24)
+        terminal.type(" size", "Enter")
+        terminal.await_text("24 80\ninner$")
+        whole = terminal.await_quiet()
+        detach(smaller)
+    detach(terminal)
+    attach(terminal, session)
+    assert terminal.await_quiet() == whole
+    detach(terminal)
+
+
 # -- ways out ----------------------------------------------------------------------------------------------------------
 
 # A job that sets all that a job can, and then waits.

@@ -231,6 +231,19 @@ def test_what_a_client_types_is_an_event_with_its_name_and_a_line_that_would_be_
     daemon.call("session.close", session=session)
 
 
+def test_the_whole_screen_is_sent_again_to_one_that_asks(daemon: Live) -> None:
+    session = daemon.create(shell=RAW_CAT)
+    daemon.output(session, b"ready\n")
+    client, other = attach(daemon, session), attach(daemon, session)
+    client.say(type="redraw")
+    snapshot, screen = client.message("snapshot"), client.next()
+    assert (snapshot["reason"], snapshot["offset"]) == ("attach", client.offset) and b"ready" in screen
+    client.type(b"goes on")
+    for one in (client, other):
+        one.until(b"goes on")
+        one.close()
+
+
 def test_a_client_may_go_or_be_sent_away_and_the_session_goes_on(daemon: Live) -> None:
     session = daemon.create(shell=RAW_CAT)
     daemon.output(session, b"ready\n")

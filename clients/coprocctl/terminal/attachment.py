@@ -80,6 +80,8 @@ class Attachment:
         self._indicator = Indicator(STOP_KEY.name, options.read_only)
         self._question: Question | None = None
         self._kept = b""
+        self._fits = True
+        """Whether the session has the size for which there is room here, as far as is known."""
         self._lost_at: float | None = None
         self._retry_at = 0.0
         self._tick_at: float | None = None
@@ -228,7 +230,7 @@ class Attachment:
         if prompt is None:
             self._question = None
             if before is not None and self._drawing.status.covering:
-                self._draw_anew()
+                self._stream.redraw()
         elif before is None or before.id != prompt["id"]:
             self._question = Question(prompt)
             self._cover()
@@ -285,12 +287,11 @@ class Attachment:
             case "attached":
                 self._on_connected(now)
             case "snapshot":
-                self._show(self._drawing.start_over())
+                self._fits = self._is_size(message)
+                self._show(self._drawing.start_over(message["rows"]))
                 self._cover()
             case "resize":
-                if message["rows"] != self._drawing.session_rows:
-                    self._show(self._drawing.fit(*self._size, message["rows"]))
-                    self._cover()
+                self._on_resized(message)
             case "title":
                 self._drawing.modes.title = message["title"]
                 self._show(self._drawing.additions(now))
@@ -310,6 +311,19 @@ class Attachment:
                 raise Done("[detached]" if message.get("by") == "client" else "[detached by another client]")
             case "exit":
                 raise Done(f"[session {self._name} ended, {_how(message)}]")
+
+    def _is_size(self, message: dict[str, Any]) -> bool:
+        """Whether the session has the size for which there is room here."""
+        return (message["rows"], message["cols"]) == self._drawing.room(*self._size)
+
+    def _on_resized(self, message: dict[str, Any]) -> None:
+        """The session has another size: this terminal's, or that of another, which it cannot show as a terminal of that size would."""
+        fitted, self._fits = self._fits, self._is_size(message)
+        if message["rows"] != self._drawing.session_rows:
+            self._show(self._drawing.fit(*self._size, message["rows"]))
+            self._cover()
+        if not (fitted and self._fits):
+            self._stream.redraw()
 
     def _on_connected(self, now: float) -> None:
         self._lost_at = None

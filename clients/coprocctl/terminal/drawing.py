@@ -64,14 +64,14 @@ class Drawing:
 
     # -- output ------------------------------------------------------------------------------------------------------------
 
-    def start_over(self) -> bytes:
-        """Before the screen is drawn anew: what was set is reset, and what was in progress ended."""
+    def start_over(self, session_rows: int) -> bytes:
+        """Before the screen is drawn anew, of a session of so many rows: what was set is reset, and what was in progress ended."""
         reset = _END_SEQUENCE + self.modes.reset() + _PLAIN
         self.modes.clear()
         self._queries.reset()
         self._cut = False
         self.status.clear()
-        return reset + self.fit(self._rows, self._cols, self.session_rows)
+        return reset + self.fit(self._rows, self._cols, session_rows)
 
     def output(self, data: bytes, now: float) -> bytes:
         """What shows the next piece of output."""

@@ -109,6 +109,11 @@ class Stream:
         if self._socket is not None and self._socket.open:
             self._socket.send_text(json.dumps({"type": "resize", "rows": rows, "cols": cols}))
 
+    def redraw(self) -> None:
+        """Asks for the whole screen."""
+        if self._socket is not None and self._socket.open:
+            self._socket.send_text('{"type": "redraw"}')
+
     # -- from the daemon ---------------------------------------------------------------------------------------------------
 
     def receive(self) -> list[Came]:

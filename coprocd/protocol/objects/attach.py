@@ -34,6 +34,10 @@ class AttachAck(Struct, kw_only=True, tag="ack", forbid_unknown_fields=True):
     offset: Offset
 
 
+class AttachRedraw(Struct, kw_only=True, tag="redraw", forbid_unknown_fields=True):
+    """… to be sent the whole screen again."""
+
+
 class AttachDetach(Struct, kw_only=True, tag="detach", forbid_unknown_fields=True):
     """… and to go."""
 

@@ -72,6 +72,8 @@ class WebSocket:
         Without `wait` it is not open yet: `receive` opens it, and raises these, as the answer comes.
         """
         self._socket = connect(path, OPENING_S)
+        self.fd = self._socket.fileno()
+        """The socket, for select(2)."""
         self._protocol = WSConnection(ConnectionType.CLIENT)
         self._unsent: deque[memoryview] = deque()
         self._text: list[str] = []

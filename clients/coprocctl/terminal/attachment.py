@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from coprocctl.terminal.keyboard import Typed
     from coprocctl.terminal.stream import Came
+    from coprocctl.websocket import WebSocket
 
 OPENING_S = 30.0
 """How long the daemon may take to say what is attached."""
@@ -132,34 +133,40 @@ class Attachment:
         """Raises Done, Ended, TerminalGone or Failure."""
         self._indicate(time.monotonic())
         self._receive()
+        signals, tty = self._signals.fileno(), self._tty.fileno()
         while True:
             socket = self._stream.socket
-            reading: list[Any] = [self._signals]
-            if not self._stream.full:
-                reading.append(self._tty)
+            reading, writing = [signals, tty], []
             if socket is not None:
-                reading.append(socket)
-            readable, writable, _ = select.select(
-                reading, [socket] if socket is not None and socket.unsent_bytes else [], [], self._timeout()
-            )
-            if self._signals in readable:
+                reading.append(socket.fd)
+                if socket.unsent_bytes:
+                    writing.append(socket.fd)
+                    if self._stream.full:
+                        reading.remove(tty)
+            readable, writable, _ = select.select(reading, writing, [], self._timeout(socket))
+            if signals in readable:
                 self._on_signals()
-            if self._tty in readable:
+            if tty in readable:
                 pastes = self._drawing.modes.bracketed_paste
                 self._on_typed(self._keyboard.feed(self._tty.read(), time.monotonic(), pastes))
-            self._on_typed(self._keyboard.due(time.monotonic()))
-            if socket is not None and writable:
-                socket.flush()
-            if socket is not None and (socket in readable or socket.waiting):
-                self._receive()
+            if self._keyboard.due_at is not None:
+                self._on_typed(self._keyboard.due(time.monotonic()))
+            if socket is not None:
+                if writable:
+                    socket.flush()
+                if socket.fd in readable or socket.waiting:
+                    self._receive()
             if not self._stream.connected:
                 self._connect_again()
-            self._tick()
+            if self._tick_at is not None:
+                self._tick()
 
-    def _timeout(self) -> float | None:
+    def _timeout(self, socket: WebSocket | None) -> float | None:
         """How long there is nothing to do, if nothing happens; None for ever."""
-        if self._stream.socket is not None and self._stream.socket.waiting:
+        if socket is not None and socket.waiting:
             return 0
+        if socket is not None and socket.open and self._tick_at is None and self._keyboard.due_at is None:
+            return None
         moments = [moment for moment in (self._keyboard.due_at, self._tick_at) if moment is not None]
         if not self._stream.connected:
             moments.append(self._retry_at)

@@ -28,6 +28,8 @@ class Drawing:
         self.modes = Modes()
         self.title = Title()
         self.status = StatusLine()
+        self._is_plain = False
+        """Whether letters need nothing done to them: no sequence or character is in progress, and nothing on the terminal is ours."""
         self.changed = True
         """Whether `reset` may be another than before what was made last."""
         self._line = line
@@ -51,6 +53,7 @@ class Drawing:
         """What makes a terminal of that size show a session of so many rows: as many as it has room for, unless they are others."""
         self._rows, self._cols = rows, cols
         self.session_rows = self.room(rows, cols)[0] if session_rows is None else session_rows
+        self._is_plain = False
         self.changed = True
         return self.status.fit(rows, cols, self.session_rows, self._line)
 
@@ -69,12 +72,14 @@ class Drawing:
         reset = _END_SEQUENCE + self.modes.reset() + _PLAIN
         self.modes.clear()
         self._queries.reset()
-        self._cut = False
+        self._cut = self._is_plain = False
         self.status.clear()
         return reset + self.fit(self._rows, self._cols, session_rows)
 
     def output(self, data: bytes, now: float) -> bytes:
         """What shows the next piece of output."""
+        if self._is_plain and data.isalnum():  # an echo, mostly
+            return data
         data = self._queries.feed(data)
         self.changed = not self._queries.usual or self.modes.open or b"\x0e" in data or b"\x0f" in data
         if self.changed:
@@ -83,6 +88,7 @@ class Drawing:
             self._cut = _CUT_CHARACTER.search(data[-3:]) is not None
         if self.status.active:
             data = self.status.rewrite(data, now)
+        self._is_plain = not (self.changed or self._cut or self.status.active) and self._queries.between
         return data + self.additions(now)
 
     def additions(self, now: float) -> bytes:

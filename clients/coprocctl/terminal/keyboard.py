@@ -97,6 +97,9 @@ class Keyboard:
 
     def feed(self, data: bytes, now: float, pastes: bool) -> list[Typed]:
         """What comes of what was typed now. `pastes`: the terminal marks where a paste begins and ends."""
+        if data.isalnum() and not self._cut and self._pressed_at is None and self._paste_tail is None:  # as nearly always
+            self._came_at = now
+            return [("typed", data)]
         found: list[Typed] = []
         if self._paste_tail is not None and now - self._came_at > PASTE_S:
             self._paste_tail = None

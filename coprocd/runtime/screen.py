@@ -20,7 +20,7 @@ from coprocd.core.poison import Poison
 from coprocd.core.timeline import Place
 from coprocd.protocol.errors import CoprocdError
 from coprocd.runtime.answers import Answers, Title
-from coprocd.runtime.screen_way import Stepping, Way
+from coprocd.runtime.screen_way import STEPS_BYTES, Stepping, Way
 from coprocd.screen import wire
 from coprocd.screen.emulator import Capture, Format
 from coprocd.screen.page import Kind, Work
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("coprocd.screens")
 
-GATHER_S = 0.004
-GATHER_BYTES = 128 << 10
+GATHER_S = 0.01
+GATHER_BYTES = STEPS_BYTES
 SMALL_BYTES = 1 << 10
 """During a flood so much output is gathered, or for so long: each message costs as much as a chunk. What is small, as an echo or a query, is told at once."""
 
@@ -112,7 +112,7 @@ class Screen:
 
     def pump_soon(self) -> None:
         """There is more to show, once the viewers have been sent it: they wait for it, and nobody looks at this screen."""
-        if self._under_way is None and not self._pump_due:
+        if self._under_way is None and not self._pump_due and (self._gather_due is None or not self._gathers()):
             self._pump_due = True
             self._loop.call_soon(self._on_pump_due)
 
@@ -126,15 +126,21 @@ class Screen:
         if self._under_way is not None:
             return
         if not self._requests and self.terminal:
-            log, now = self._session.log, self._loop.time()
-            behind = log.end - self._way.place.offset
-            if now < self._not_before and behind < min(GATHER_BYTES, log.ring.capacity // 8):
+            if self._gathers():
                 self._gather_until(self._not_before)
                 return
+            log = self._session.log
+            behind = log.end - self._way.place.offset
             if 0 < behind <= SMALL_BYTES and not any(byte in log.read(self._way.place.offset, behind) for byte in _ASKS):
-                self._gather_until(now + ECHO_S)
+                self._gather_until(self._loop.time() + ECHO_S)
                 return
         self.go_on()
+
+    def _gathers(self) -> bool:
+        """Whether what has come waits for more, since much of it has just been told of."""
+        log = self._session.log
+        much = min(GATHER_BYTES, log.ring.capacity // 8)
+        return self._loop.time() < self._not_before and log.end - self._way.place.offset < much
 
     def _gather_until(self, then: float) -> None:
         if self._gather_due is None:
@@ -346,7 +352,7 @@ class Screen:
 
     def _on_done(self, done: wire.Done, stepping: Stepping) -> None:
         self._title.is_now(done.title, new=not stepping.muted)
-        self._way.reach(stepping, bool(done.saved))
+        self._way.reach(stepping, self._loop.time() - self._moved_at, bool(done.saved))
         if done.saved:
             self._trouble = 0
         if self._save_due is None and self._way.unsaved:

@@ -22,8 +22,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("coprocd.screens")
 
-STEPS_BYTES = 128 << 10
+STEPS_BYTES = 512 << 10
 """Fed with one message; of a small log a quarter, so that there is room for what comes meanwhile."""
+
+STEPS_LEAST_BYTES = 8 << 10
+STEPS_MOST_S = 0.25
+"""Less is fed with the next where a message has taken longer: a screen is seen to move on by what it has answered."""
 
 SAVE_MOST_BYTES = 8 << 20
 """So much output at most is fed again after a checkpoint, which takes a tenth of a second; of a small log half of it."""
@@ -76,6 +80,7 @@ class Way:
         self.place = self.saved
         self._shown = session.injections.first
         """The injections that were shown, also by workers before."""
+        self._steps_bytes = STEPS_BYTES
         self._unsaved_from: int | None = None
         """Where a checkpoint could not be stored."""
 
@@ -155,7 +160,7 @@ class Way:
             if silent < lost_to - place.offset:
                 steps.append(wire.Show(CANCEL))
             place = Place(lost_to, place.injected)
-        most = min(STEPS_BYTES, log.ring.capacity // 4)
+        most = min(self._steps_bytes, log.ring.capacity // 4)
         for start, stop in log.silence.within(place.offset, until):
             if start == place.offset:
                 most = max(most, stop - start)
@@ -182,8 +187,12 @@ class Way:
             saves = False
         return Stepping(steps, place, sizes_made, saves, self.place.offset < self._answers.to)
 
-    def reach(self, stepping: Stepping, saved: bool) -> None:
+    def reach(self, stepping: Stepping, took_s: float, saved: bool) -> None:
         """The steps were made; and there is a checkpoint, if they end in one."""
+        if took_s > STEPS_MOST_S:
+            self._steps_bytes = max(self._steps_bytes // 4, STEPS_LEAST_BYTES)
+        else:
+            self._steps_bytes = min(self._steps_bytes * 2, STEPS_BYTES)
         self._sizes_made = stepping.sizes_made
         self._reach(stepping.place)
         if not stepping.saves:

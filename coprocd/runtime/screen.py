@@ -10,16 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-import msgspec
-
 from coprocd.core.poison import Poison
 from coprocd.core.timeline import Place
-from coprocd.protocol.errors import CoprocdError
 from coprocd.runtime.answers import Answers, Title
+from coprocd.runtime.screen_requests import Reply, Request, Requests
 from coprocd.runtime.screen_way import STEPS_BYTES, Stepping, Way
 from coprocd.screen import wire
 from coprocd.screen.emulator import Capture, Format
@@ -47,8 +44,6 @@ TURN_BYTES = 256 << 10
 HOLD_MOST_S = 1.0
 """The screen holds its session up for so long without moving on."""
 
-REPLY_MOST_S = 5.0
-
 TRIES_MOST = 2
 """So often a worker may die of the same that is no output."""
 
@@ -64,15 +59,6 @@ class Snapshot(NamedTuple):
     rows: int
     cols: int
     data: bytes
-
-
-class Request(msgspec.Struct):
-    """A redraw or a capture of the terminal once it is at `target`."""
-
-    message: Callable[[int], wire.Request]
-    target: Place
-    reply: asyncio.Future[tuple[Place, wire.Redrawn | wire.Captured]]
-    tries: int = 0
 
 
 class Opening(NamedTuple):
@@ -95,7 +81,7 @@ class Screen:
         self.terminal = 0
         """The number of the worker's terminal; 0 while it has none."""
         self._under_way: Opening | Stepping | Request | None = None
-        self._requests: deque[Request] = deque()
+        self._requests = Requests(session)
         self._save_now = False
         self._save_due: asyncio.TimerHandle | None = None
         self._leaving = False
@@ -181,28 +167,14 @@ class Screen:
         assert isinstance(reply, wire.Captured)
         return place, reply.capture
 
-    async def _ask(self, message: Callable[[int], wire.Request]) -> tuple[Place, wire.Redrawn | wire.Captured]:
-        session = self._session
+    async def _ask(self, message: Callable[[int], wire.Request]) -> tuple[Place, Reply]:
         if self._is_off():
-            raise self._unavailable("what it prints has ended its screen several times")
-        request = Request(message, session.display.place_at_end(), self._loop.create_future())
-        self._requests.append(request)
-        self.pump()
-        try:
-            async with asyncio.timeout(REPLY_MOST_S):
-                return await request.reply
-        except TimeoutError:
-            raise self._unavailable(f"it did not answer within {REPLY_MOST_S:g} s") from None
-        finally:
-            if request in self._requests:
-                self._requests.remove(request)
+            raise self._requests.unavailable()
+        return await self._requests.ask(message, self.pump)
 
     def close(self) -> None:
         """The session is dropped: whoever waits is told, and the worker lets go of the log."""
-        name = self._session.record.name
-        for request in self._asked():
-            request.reply.set_exception(CoprocdError("session_not_found", f"session {name} was closed meanwhile", session=self._session.id))
-        self._requests.clear()
+        self._requests.refuse(self._requests.closed, self._asked)
         for due in (self._save_due, self._gather_due):
             if due is not None:
                 due.cancel()
@@ -253,14 +225,14 @@ class Screen:
                 self._screens.admit(self)
         elif self._leaving and not self._requests:
             self._leave()
-        elif self._requests and self._way.place >= min(self._requests[0].target, self._way.end):
-            self._under_way = request = self._requests.popleft()
+        elif (target := self._requests.target) is not None and self._way.place >= min(target, self._way.end):
+            self._under_way = request = self._requests.take()
             self._tell(request.message(self.terminal))
-        elif (stepping := self._way.next(self._requests[0].target if self._requests else None, self._save_now)) is not None:
+        elif (stepping := self._way.next(target, self._save_now)) is not None:
             self._step(stepping)
         else:
             self._save_now = False
-            if self._requests:  # what led there had not to be told
+            if target is not None:  # what led there had not to be told
                 self.go_on()
 
     def _step(self, stepping: Stepping) -> None:
@@ -373,12 +345,8 @@ class Screen:
         self._way.go_back()
         self._save_now = self._leaving = False
         self._moved_at, self._holding = self._loop.time(), True
-        if isinstance(under_way, Request) and not under_way.reply.done():
-            under_way.tries += work is not None
-            if under_way.tries < TRIES_MOST:
-                self._requests.appendleft(under_way)
-            else:
-                under_way.reply.set_exception(self._unavailable("it died of what was asked of it"))
+        if isinstance(under_way, Request):
+            self._requests.lost(under_way, work is not None)
         if work is not None:
             self._blame(work)
 
@@ -394,9 +362,7 @@ class Screen:
             log.error(
                 "session %s: its screen is switched off for %.0f s: what it prints has ended it several times", self._session.id, off_s
             )
-            for request in self._asked():
-                request.reply.set_exception(self._unavailable("what it prints has ended its screen several times"))
-            self._requests.clear()
+            self._requests.refuse(self._requests.unavailable, self._asked)
             self.let_run()
             self._loop.call_later(off_s, self._on_again)
 
@@ -417,12 +383,7 @@ class Screen:
     def _is_off(self) -> bool:
         return self._loop.time() < self._poison.off_until
 
-    def _asked(self) -> list[Request]:
-        """The requests that are not answered yet."""
-        under_way = [self._under_way] if isinstance(self._under_way, Request) else []
-        return [request for request in [*under_way, *self._requests] if not request.reply.done()]
-
-    def _unavailable(self, why: str) -> CoprocdError:
-        return CoprocdError(
-            "screen_unavailable", f"session {self._session.record.name} has no screen now: {why}; try again", session=self._session.id
-        )
+    @property
+    def _asked(self) -> Request | None:
+        """What the worker is asked now."""
+        return self._under_way if isinstance(self._under_way, Request) else None

@@ -104,6 +104,11 @@ class Queries:
         """Whether what was returned so far ends between two escape sequences, where something can be put in."""
         return self._passed_until is None
 
+    @property
+    def idle(self) -> bool:
+        """Whether all that was fed was returned, or dropped, and nothing is in progress: then text can go past it."""
+        return not self._held and self._passed_until is None and self._swallowed_until is None
+
     def feed(self, data: bytes) -> bytes:
         """Takes the next piece of output, of any size, and returns it without its questions."""
         if _ENQ in data:

@@ -7,6 +7,8 @@ import re
 import pytest
 from coprocctl.terminal.drawing import Drawing
 from coprocctl.terminal.status import FORGOTTEN_S, StatusLine
+from hypothesis import given
+from hypothesis import strategies as st
 
 SAVE, RESTORE = b"\x1b7", b"\x1b8"
 
@@ -91,6 +93,31 @@ def test_a_session_with_fewer_rows_keeps_to_them_without_a_line() -> None:
     assert drawing.output(b"\x1b[24;1H", 0.0) == b"\x1b[10;1H"
     assert b"\x1b[r" in drawing.fit(24, 80, 24)
     assert drawing.output(b"\x1b[24;1H", 0.0) == b"\x1b[24;1H"
+
+
+@given(
+    st.lists(
+        st.sampled_from([b"abc", b"\x1b", b"[", b"31m", b"c", b"6n", b"]0;t", b"\x07", "宽".encode(), b"\x1b[?1000h", b" "]), max_size=20
+    ),
+    st.data(),
+)
+def test_however_output_is_cut_the_same_is_shown(parts: list[bytes], data: st.DataObject) -> None:
+    output = b"".join(parts) + b"\x18."
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(output)), max_size=10)))
+    whole, cut = Drawing(line=False), Drawing(line=False)
+    shown = b"".join(cut.output(output[start:end], 0.0) for start, end in zip([0, *cuts], [*cuts, len(output)], strict=True))
+    assert shown.replace(b"\x1b\\", b"") == whole.output(output, 0.0).replace(b"\x1b\\", b"")
+    assert cut.modes.reset() == whole.modes.reset()
+
+
+def test_a_question_over_the_last_row_is_drawn_again_after_all_output() -> None:
+    drawing = Drawing(line=False)
+    drawing.begin(24, 80)
+    drawing.output(b"a", 0.0)
+    drawing.status.cover(24, 80)
+    drawing.status.show("? Who")
+    for output in (b"b", b"c", b"d\r\n"):
+        assert drawing.output(output, 0.0).startswith(output + b"\x1b7") and b"? Who" in drawing.output(output, 0.0)
 
 
 def test_nothing_is_put_into_a_sequence_or_a_character() -> None:

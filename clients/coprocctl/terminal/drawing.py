@@ -29,7 +29,7 @@ class Drawing:
         self.title = Title()
         self.status = StatusLine()
         self._is_plain = False
-        """Whether letters need nothing done to them: no sequence or character is in progress, and nothing on the terminal is ours."""
+        """Whether letters need nothing done to them: no sequence or character is in progress, and no row of the terminal is ours."""
         self.changed = True
         """Whether `reset` may be another than before what was made last."""
         self._line = line
@@ -78,7 +78,7 @@ class Drawing:
 
     def output(self, data: bytes, now: float) -> bytes:
         """What shows the next piece of output."""
-        if self._is_plain and data.isalnum():  # an echo, mostly
+        if self._is_plain and data.isalnum() and not self.status.covering:  # an echo, mostly
             return data
         data = self._queries.feed(data)
         self.changed = not self._queries.usual or self.modes.open or b"\x0e" in data or b"\x0f" in data
@@ -88,7 +88,7 @@ class Drawing:
             self._cut = _CUT_CHARACTER.search(data[-3:]) is not None
         if self.status.active:
             data = self.status.rewrite(data, now)
-        self._is_plain = not (self.changed or self._cut or self.status.active) and self._queries.between
+        self._is_plain = self._queries.idle and not (self.changed or self._cut or self.status.active)
         return data + self.additions(now)
 
     def additions(self, now: float) -> bytes:

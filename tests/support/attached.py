@@ -34,7 +34,6 @@ class Attached:
     def __init__(self, path: str, session: str, headers: str = "", **query: object) -> None:
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.settimeout(PATIENCE_S)
-        self.socket.connect(path)
         self._buffer = bytearray()
         self.messages: list[dict[str, Any]] = []
         self.frames: list[dict[str, Any] | bytes] = []
@@ -46,11 +45,16 @@ class Attached:
         self.epoch = ""
         self.closed: tuple[int, str] | None = None
         target = f"/sessions/{session}/attach?{urlencode(query)}"
-        self.socket.sendall(
-            f"GET {target} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-            f"Sec-WebSocket-Key: {_KEY}\r\nSec-WebSocket-Protocol: coprocd.attach.v1\r\n{headers}\r\n".encode()
-        )
-        self.head = self._until(b"\r\n\r\n")
+        try:
+            self.socket.connect(path)
+            self.socket.sendall(
+                f"GET {target} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                f"Sec-WebSocket-Key: {_KEY}\r\nSec-WebSocket-Protocol: coprocd.attach.v1\r\n{headers}\r\n".encode()
+            )
+            self.head = self._until(b"\r\n\r\n")
+        except BaseException:
+            self.socket.close()
+            raise
         status = int(self.head.split()[1])
         if status != 101:
             length = next(int(line.split(b":")[1]) for line in self.head.split(b"\r\n") if line.lower().startswith(b"content-length:"))

@@ -45,6 +45,8 @@ class Watched(Part):
                 self._viewer = Attached(self.live.socket, self.session, **self._place)
             return all(self._take(self._viewer) for _ in range(frames))
         except (OSError, EOFError):  # the daemon was killed
+            if self._viewer is not None:
+                self._viewer.close()
             self._viewer = None
             return True
 

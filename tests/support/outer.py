@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -53,11 +54,12 @@ class Outer:
     def text(self) -> str:
         return self.tmux("capture-pane", "-p")
 
-    def cells(self) -> str:
-        """All that is to be seen, colours and attributes too, and where the cursor is."""
-        rows = self.tmux("capture-pane", "-p", "-e", "-N").split("\n")
-        # A blank that was written and one that was not look the same.
-        return "\n".join(row.rstrip(" ") for row in rows) + self.show("#{cursor_x},#{cursor_y} #{cursor_flag} #{alternate_on}")
+    def cells(self) -> list[list[tuple[str, str]]]:
+        """All that is to be seen: the cells of each row, a character with its colours and attributes each; and last the cursor."""
+        x, width, rest = self.show("#{cursor_x} #{pane_width} #{cursor_y},#{cursor_flag},#{alternate_on}").split()
+        # Behind the last column it is in it: terminals do not agree on what leaves it there.
+        cursor = f"{min(int(x), int(width) - 1)},{rest}"
+        return [*_cells(self.tmux("capture-pane", "-p", "-e", "-N")), [(cursor, "")]]
 
     def show(self, form: str) -> str:
         return self.tmux("display-message", "-p", form).rstrip("\n")
@@ -81,7 +83,7 @@ class Outer:
     def await_text(self, text: str) -> None:
         self.await_(lambda: text in self.text())
 
-    def await_quiet(self) -> str:
+    def await_quiet(self) -> list[list[tuple[str, str]]]:
         """All that is to be seen, once it has been the same for a while."""
         cells, since = self.cells(), time.monotonic()
         while time.monotonic() - since < 0.4:
@@ -107,6 +109,29 @@ class Outer:
     def close(self) -> None:
         self.tmux("kill-server")
         shutil.rmtree(self._directory)
+
+
+def _cells(captured: str) -> list[list[tuple[str, str]]]:
+    """The rows of what tmux has captured, without the blanks that end them: one that was written and one that was not look the same."""
+    rows = []
+    look: dict[str, str] = {}
+    for line in captured.split("\n"):
+        row: list[tuple[str, str]] = []
+        for sequence, character in re.findall(r"\x1b\[([0-9;:]*)m|(.)", line):
+            if character:
+                row.append((character, " ".join(sorted(look.values()))))
+            elif sequence in ("", "0"):
+                look.clear()
+            else:
+                number = int(re.split("[;:]", sequence)[0])
+                kind = "colour" if number // 10 in (3, 9) else "background" if number // 10 in (4, 10) else sequence
+                look[kind] = sequence
+                if sequence in ("39", "49"):
+                    del look[kind]
+        while row and row[-1] == (" ", ""):
+            row.pop()
+        rows.append(row)
+    return rows
 
 
 @contextmanager

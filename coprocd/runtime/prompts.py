@@ -77,7 +77,7 @@ class Prompts:
                 how = "session_ended"
                 raise session.exited_error()
             how = "timed_out"
-            raise CoprocdError("timed_out", f"nobody answered within {timeout_s:g} s: {question.message}", prompt=question.id)
+            raise CoprocdError("timed_out", f"nobody answered within {timeout_s:.3g} s: {question.message}", prompt=question.id)
         finally:
             del self._open[question.id]
             session.context.events.append("prompt.ended", session.id, prompt=question.id, how=how)

@@ -158,8 +158,8 @@ class Attachment:
                     self._receive()
             if not self._stream.connected:
                 self._connect_again()
-            if self._tick_at is not None:
-                self._tick()
+            if self._tick_at is not None and time.monotonic() >= self._tick_at:
+                self._indicate(time.monotonic())
 
     def _timeout(self, socket: WebSocket | None) -> float | None:
         """How long there is nothing to do, if nothing happens; None for ever."""
@@ -382,10 +382,6 @@ class Attachment:
             )
 
     # -- what is said beside the output ------------------------------------------------------------------------------------
-
-    def _tick(self) -> None:
-        if self._tick_at is not None and time.monotonic() >= self._tick_at:
-            self._indicate(time.monotonic())
 
     def _indicate(self, now: float) -> None:
         """Shows what is to be said of the session now."""

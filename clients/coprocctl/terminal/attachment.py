@@ -136,13 +136,10 @@ class Attachment:
         signals, tty = self._signals.fileno(), self._tty.fileno()
         while True:
             socket = self._stream.socket
-            reading, writing = [signals, tty], []
+            reading = [signals] if self._stream.full else [signals, tty]
+            writing = [socket.fd] if socket is not None and socket.unsent_bytes else []
             if socket is not None:
                 reading.append(socket.fd)
-                if socket.unsent_bytes:
-                    writing.append(socket.fd)
-                    if self._stream.full:
-                        reading.remove(tty)
             readable, writable, _ = select.select(reading, writing, [], self._timeout(socket))
             if signals in readable:
                 self._on_signals()

@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 
 from coprocd import __version__
 from coprocd.daemon import Daemon
@@ -41,7 +42,8 @@ def main() -> int:
 
     def tell(text: str) -> None:
         if args.status_fd is not None:
-            os.write(args.status_fd, text.encode())
+            with suppress(BrokenPipeError):  # the keeper that wanted to know was killed; another has this daemon now
+                os.write(args.status_fd, text.encode())
             os.close(args.status_fd)
 
     try:

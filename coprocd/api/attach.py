@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from aiohttp import WSMessage, WSMsgType, web
 
-from coprocd.api import envelope
+from coprocd.api import envelope, query
 from coprocd.api.limits import ApiLimits
 from coprocd.platform import peer
 from coprocd.protocol.attach import CLOSED, GOING_AWAY, INPUT_FRAME_BYTES, SUBPROTOCOL
@@ -57,11 +57,11 @@ class AttachStreams:
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Upgrades the request and serves it until either side ends it. What is wrong with the request is a CoprocdError."""
         session: Session = self._daemon.sessions.resolve(request.match_info["session"])
-        query = _query(request)
-        if query.epoch == session.log.epoch and query.since is not None and query.since > session.log.end:
+        params = _query(request)
+        if params.epoch == session.log.epoch and params.since is not None and params.since > session.log.end:
             raise CoprocdError(
                 "invalid_params",
-                f"attach: session {session.record.name} has printed {session.log.end} bytes in epoch {query.epoch}, and since is {query.since}",
+                f"attach: session {session.record.name} has printed {session.log.end} bytes in epoch {params.epoch}, and since is {params.since}",
                 output_offset=session.log.end,
             )
         socket = web.WebSocketResponse(
@@ -72,10 +72,10 @@ class AttachStreams:
         if transport is None:
             return socket
         transport.set_write_buffer_limits(high=UNSENT_BYTES)
-        size = (query.rows, query.cols) if query.rows is not None and query.cols is not None else None
-        viewer = session.viewers.attach(peer.pid(transport.get_extra_info("socket")), query.mode, size, query.lag_bytes)
-        if query.since is not None and query.epoch == session.log.epoch:
-            viewer.resume(session.injections.resumed(query.since, query.injected))
+        size = (params.rows, params.cols) if params.rows is not None and params.cols is not None else None
+        viewer = session.viewers.attach(peer.pid(transport.get_extra_info("socket")), params.mode, size, params.lag_bytes)
+        if params.since is not None and params.epoch == session.log.epoch:
+            viewer.resume(session.injections.resumed(params.since, params.injected))
         stream = AttachStream(socket, transport, session, viewer, self._limits.hangup_grace_s)
         self._open[stream] = None
         if self._ending:
@@ -278,14 +278,7 @@ class AttachStream:
 
 def _query(request: web.Request) -> Attach:
     """The query of the request; `invalid_params` names what is wrong with it."""
-    query: dict[str, Any] = dict(request.query)
-    if len(query) != len(request.query):
-        raise CoprocdError("invalid_params", "attach: a name stands twice in the query")
-    try:
-        params = msgspec.convert(query, Attach, strict=False)
-    except msgspec.ValidationError as error:
-        fields = ", ".join(Attach.__struct_fields__)
-        raise CoprocdError("invalid_params", f"attach: {error}; the query takes {fields}") from None
+    params = query.convert(query.names(request, "attach"), Attach, "attach")
     if (params.rows is None) != (params.cols is None):
         raise CoprocdError("invalid_params", "attach: rows and cols go together")
     if (params.since is None) != (params.epoch is None) or (params.injected is not None and params.since is None):

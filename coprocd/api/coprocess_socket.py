@@ -16,9 +16,9 @@ import os
 import struct
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 from aiohttp import WSMsgType, web
 
+from coprocd.api import query
 from coprocd.api.http_protocol import HttpProtocol
 from coprocd.platform import pipes, sockets
 from coprocd.protocol.errors import CoprocdError
@@ -27,6 +27,8 @@ from coprocd.runtime.partner import CONNECTION, Remote
 
 if TYPE_CHECKING:
     from coprocd.runtime.session import Session
+
+ROUTE = "GET /sessions/{session}/coprocess"
 
 MESSAGE_BYTES = 1 << 20
 """The largest message from a client: it is held whole before it is typed. A larger one ends the connection with 1009."""
@@ -56,7 +58,7 @@ class CoprocessSockets:
         if not socket.can_be_upgraded:
             raise CoprocdError(
                 "invalid_request",
-                "GET /sessions/{session}/coprocess: the upgrade to a websocket is asked for in a way that is none (RFC 6455 §4.1)",
+                f"{ROUTE}: the upgrade to a websocket is asked for in a way that is none (RFC 6455 §4.1)",
             )
         if self._ending:
             raise CoprocdError("session_busy", "the daemon ends; connect again")
@@ -258,13 +260,7 @@ class CoprocessSocket:
 
 def _query(request: web.Request) -> CoprocessSpec:
     """What is wanted; a fault is `invalid_params`."""
-    query: dict[str, Any] = dict(request.query)
-    if len(query) != len(request.query):
-        raise CoprocdError("invalid_params", "GET /sessions/{session}/coprocess: a name stands twice in the query")
-    query.setdefault("command", request.headers.get("User-Agent", "")[:100] or CONNECTION)
-    try:
-        wanted = msgspec.convert(query, CoprocessConnect, strict=False)
-    except msgspec.ValidationError as error:
-        names = ", ".join(CoprocessConnect.__struct_encode_fields__)
-        raise CoprocdError("invalid_params", f"GET /sessions/{{session}}/coprocess: {error}; the query takes {names}") from None
+    given = query.names(request, ROUTE)
+    given.setdefault("command", request.headers.get("User-Agent", "")[:100] or CONNECTION)
+    wanted = query.convert(given, CoprocessConnect, ROUTE)
     return CoprocessSpec(**{name: getattr(wanted, name) for name in CoprocessConnect.__struct_fields__})

@@ -8,14 +8,12 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import msgspec
 from aiohttp import web
 
-from coprocd.api import envelope
+from coprocd.api import envelope, query
 from coprocd.api.call import Call
 from coprocd.api.methods.events import open_cursor
 from coprocd.core.event_log import Cursor, EventLog
-from coprocd.protocol.errors import CoprocdError
 from coprocd.protocol.objects import EventsSubscribe
 
 # Events encoded and written at a time.
@@ -64,12 +62,7 @@ class EventStreams:
 
 def _params(request: web.Request) -> EventsSubscribe:
     """The query as the params of `events.subscribe`; what is wrong with it is `invalid_params`."""
-    query: dict[str, Any] = dict(request.query)
-    if len(query) != len(request.query):
-        raise CoprocdError("invalid_params", "GET /events: a name stands twice in the query; types are separated by commas")
-    if "types" in query:
-        query["types"] = [type for type in query["types"].split(",") if type]
-    try:
-        return msgspec.convert(query, EventsSubscribe, strict=False)
-    except msgspec.ValidationError as error:
-        raise CoprocdError("invalid_params", f"GET /events: {error}; the query takes types, session, since_seq and epoch") from None
+    given = query.names(request, "GET /events", "; types are separated by commas")
+    if "types" in given:
+        given["types"] = [type for type in given["types"].split(",") if type]
+    return query.convert(given, EventsSubscribe, "GET /events", "types, session, since_seq and epoch")

@@ -39,9 +39,14 @@ def close(fd: int) -> None:
 
 def unread(fd: int) -> int:
     """Bytes that stand in the pipe behind `fd` (FIONREAD); 0 where the system does not say."""
+    return counted(fd, termios.FIONREAD)
+
+
+def counted(fd: int, request: int) -> int:
+    """What this ioctl(2) counts; 0 where the system does not say."""
     count = array.array("i", [0])
     try:
-        fcntl.ioctl(fd, termios.FIONREAD, count)
+        fcntl.ioctl(fd, request, count)
     except OSError:
         return 0
     return count[0]

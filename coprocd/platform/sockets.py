@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import array
-import fcntl
 import termios
+
+from coprocd.platform import pipes
 
 
 def untaken(fd: int) -> int:
     """How much the peer has still to take of what was sent (TIOCOUTQ); on Unix sockets with the kernel's own cost, so only a measure. 0 where the system does not say."""
-    count = array.array("i", [0])
-    try:
-        fcntl.ioctl(fd, termios.TIOCOUTQ, count)
-    except OSError:
-        return 0
-    return count[0]
+    return pipes.counted(fd, termios.TIOCOUTQ)

@@ -47,11 +47,11 @@ class Display:
 
         What is injected into silence that is open is shown now, as if it were before it.
         """
+        if (plain := self.plain(place, most_bytes)) is not None:
+            return [plain]
         silence, injections, end = self._session.log.silence, self._session.injections, self.end
         until = min(end, place.offset + most_bytes)
         silences = silence.within(place.offset, until)
-        if not silences and place.injected == injections.made:
-            return [Output(place.offset, until)] if until > place.offset else []
         waiting: Iterator[Injection] = injections.since(place.injected)
         if until == end and silence.opened_at is not None:
             waiting = (injection._replace(offset=min(injection.offset, end)) for injection in waiting)

@@ -274,11 +274,6 @@ class Viewer:
 
     # -- waking ------------------------------------------------------------------------------------------------------------
 
-    @property
-    def waits(self) -> bool:
-        """Whether it has been sent all that there was."""
-        return self._awoken is not None
-
     def wake(self) -> None:
         """There is something to look at."""
         self._is_news = True

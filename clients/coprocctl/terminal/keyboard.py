@@ -73,7 +73,6 @@ class Keyboard:
         self._detach = detach
         self._cut = b""
         self._pressed_at: float | None = None
-        self._pressed = b""
         self._paste_tail: bytes | None = None
         """Inside a paste, its last bytes."""
         self._came_at = 0.0

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from coprocctl_command import COPROCCTL, Beside
 from support.connected import coprocess
-from support.live import EVERY_BYTE, RAW_CAT, Live, live, lives
+from support.live import EVERY_BYTE, Live, live, lives
 
 
 @pytest.fixture(scope="module")
@@ -24,8 +24,7 @@ def daemon() -> Iterator[Live]:
 
 @pytest.fixture
 def echo(daemon: Live) -> Iterator[str]:
-    session = daemon.create(shell=RAW_CAT)
-    daemon.output(session, b"ready\n")
+    session = daemon.raw_cat()
     yield session
     daemon.call("session.close", session=session)
 

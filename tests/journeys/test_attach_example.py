@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from support.live import RAW_CAT, live
+from support.live import live
 
 PAGE = Path(__file__).parents[2] / "docs" / "attach.md"
 
@@ -17,8 +17,7 @@ def test_it_shows_and_types_and_goes_on_after_a_restart(tmp_path: Path) -> None:
     assert found
     (tmp_path / "client.py").write_text(found[1])
     with live() as daemon:
-        session = daemon.create(shell=RAW_CAT)
-        daemon.output(session, b"ready\n")
+        session = daemon.raw_cat()
         client = subprocess.Popen(
             [sys.executable, tmp_path / "client.py", session],
             env=daemon.environment | {"COPROCD_SOCKET": daemon.socket},

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from support.attached import BINARY, PING, TEXT, Attached, masked
-from support.live import RAW_CAT, Live, live, resident_bytes
+from support.live import Live, live, resident_bytes
 
 VIEWERS = 100
 FLOOD = 16 << 20
@@ -44,8 +44,7 @@ def daemon() -> Iterator[Live]:
 @pytest.fixture
 def echo(daemon: Live) -> Iterator[str]:
     """A session that sends back what is typed."""
-    session = daemon.create(shell=RAW_CAT)
-    daemon.output(session, b"ready\n")
+    session = daemon.raw_cat()
     yield session
     daemon.call("session.close", session=session)
 
@@ -190,8 +189,7 @@ def test_one_that_breaks_the_protocol_is_cut_off(daemon: Live, echo: str) -> Non
 
 @pytest.mark.parametrize("kind", [BINARY, TEXT, PING])
 def test_a_flood_of_frames_leaves_the_others_their_turn(daemon: Live, echo: str, kind: int) -> None:
-    other = daemon.create(shell=RAW_CAT)
-    daemon.output(other, b"ready\n")
+    other = daemon.raw_cat()
     client, hostile = ready(daemon, other), ready(daemon, echo)
     before = resident_bytes(daemon.pids()[0])
     hostile.socket.setblocking(False)

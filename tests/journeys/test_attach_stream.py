@@ -28,8 +28,7 @@ def attach(daemon: Live, session: str, **query: object) -> Attached:
 
 
 def test_it_begins_with_attached_then_the_screen_then_what_is_printed(daemon: Live) -> None:
-    session = daemon.create(shell=RAW_CAT)
-    daemon.output(session, b"ready\n")
+    session = daemon.raw_cat()
     client = Attached(daemon.socket, session, rows=30, cols=100)
     assert b"Sec-WebSocket-Protocol: coprocd.attach.v1" in client.head
     attached, snapshot, screen = client.next(), client.next(), client.next()
@@ -77,8 +76,7 @@ def test_the_session_is_named_as_everywhere_and_what_is_wrong_is_said_before_the
 
 
 def test_what_is_silent_is_passed_over_and_said_only_before_what_follows(daemon: Live) -> None:
-    session = daemon.create(shell=RAW_CAT)
-    daemon.output(session, b"ready\n")
+    session = daemon.raw_cat()
     client = attach(daemon, session)
     client.type(b"before")
     client.until(b"before")
@@ -99,8 +97,7 @@ def test_what_is_silent_is_passed_over_and_said_only_before_what_follows(daemon:
 
 
 def test_injected_bytes_stand_between_two_offsets_that_are_equal(daemon: Live) -> None:
-    session = daemon.create(shell=RAW_CAT)
-    daemon.output(session, b"ready\n")
+    session = daemon.raw_cat()
     client = attach(daemon, session)
     while client.offset < daemon.call("session.get", session=session)["output_offset"]:
         client.next()
@@ -151,8 +148,7 @@ def test_what_happens_to_the_session_is_told_in_its_place(daemon: Live) -> None:
 
 
 def test_the_coprocess_and_what_it_moves_are_told(daemon: Live) -> None:
-    session = daemon.create(shell=RAW_CAT)
-    daemon.output(session, b"ready\n")
+    session = daemon.raw_cat()
     client = attach(daemon, session)
     daemon.call("coprocess.run", session=session, command="head -c 5 > /dev/null; printf typed; exec sleep 100")
     running = client.message("coprocess")["coprocess"]
@@ -186,8 +182,7 @@ def test_why_nothing_comes_is_told_to_those_who_are_there_and_who_come(daemon: L
 
 
 def test_one_that_only_looks_on_types_nothing_and_is_told(daemon: Live) -> None:
-    session = daemon.create(shell=RAW_CAT)
-    daemon.output(session, b"ready\n")
+    session = daemon.raw_cat()
     client, looker = attach(daemon, session, rows=20, cols=70), attach(daemon, session, mode="ro", rows=50, cols=150)
     looker.type(b"from the one who looks on")
     assert looker.message("error")["code"] == "permission_denied"
@@ -202,8 +197,7 @@ def test_one_that_only_looks_on_types_nothing_and_is_told(daemon: Live) -> None:
 
 
 def test_a_message_that_makes_no_sense_is_answered_and_ends_nothing(daemon: Live) -> None:
-    session = daemon.create(shell=RAW_CAT)
-    daemon.output(session, b"ready\n")
+    session = daemon.raw_cat()
     client = attach(daemon, session)
     for message in ({"type": "dance"}, {"type": "resize", "rows": 0, "cols": 1}, {"type": "ack", "offset": -1}, {"type": "ack"}):
         client.say(**message)
@@ -232,8 +226,7 @@ def test_what_a_client_types_is_an_event_with_its_name_and_a_line_that_would_be_
 
 
 def test_the_whole_screen_is_sent_again_to_one_that_asks(daemon: Live) -> None:
-    session = daemon.create(shell=RAW_CAT)
-    daemon.output(session, b"ready\n")
+    session = daemon.raw_cat()
     client, other = attach(daemon, session), attach(daemon, session)
     client.say(type="redraw")
     snapshot, screen = client.message("snapshot"), client.next()
@@ -245,8 +238,7 @@ def test_the_whole_screen_is_sent_again_to_one_that_asks(daemon: Live) -> None:
 
 
 def test_a_client_may_go_or_be_sent_away_and_the_session_goes_on(daemon: Live) -> None:
-    session = daemon.create(shell=RAW_CAT)
-    daemon.output(session, b"ready\n")
+    session = daemon.raw_cat()
     one, two, three = (attach(daemon, session) for _ in range(3))
     ids = [each.messages[0]["client"] for each in (one, two, three)]
     one.say(type="detach")

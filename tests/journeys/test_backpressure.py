@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.live import EVERY_BYTE, RAW_CAT, Live, RpcError, live, resident_bytes
+from support.live import EVERY_BYTE, Live, RpcError, live, resident_bytes
 
 GROWTH_MOST = 16 << 20
 
@@ -28,8 +28,7 @@ def echoes(daemon: Live, session: str) -> bool:
 
 
 def test_a_ring_of_a_writer_and_cat_is_ended_and_the_session_lives(hasty: Live) -> None:
-    other = hasty.create(shell=RAW_CAT)
-    hasty.output(other, b"ready\n")
+    other = hasty.raw_cat()
     session = hasty.create(shell="stty raw -echo; exec yes")
     hasty.call("coprocess.run", session=session, command="cat")
     stalled = hasty.client.event("coprocess.stalled", session=session)["coprocess"]
@@ -55,8 +54,7 @@ def test_on_stall_wait_leaves_the_ring_to_whoever_breaks_it(hasty: Live) -> None
 
 
 def test_one_that_never_reads_pauses_its_session_alone_and_is_ended(hasty: Live) -> None:
-    other = hasty.create(shell=RAW_CAT)
-    hasty.output(other, b"ready\n")
+    other = hasty.raw_cat()
     session = hasty.create("yes", log_bytes=65536)
     started = hasty.call("coprocess.run", session=session, command="exec sleep 100")
     while not (paused := hasty.call("session.get", session=session)["paused"]):

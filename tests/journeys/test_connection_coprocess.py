@@ -17,7 +17,7 @@ import aiohttp
 import pytest
 from coprocctl.exits import Refused
 from support.connected import Connected, coprocess
-from support.live import EVERY_BYTE, RAW_CAT, Live, live
+from support.live import EVERY_BYTE, Live, live
 
 MIB = 1 << 20
 PAGE = (Path(__file__).parent.parent.parent / "docs/coprocesses.md").read_text()
@@ -35,8 +35,7 @@ def hasty() -> Iterator[Live]:
 @pytest.fixture
 def echo(daemon: Live) -> Iterator[str]:
     """A session that sends back what it is sent."""
-    session = daemon.create(shell=RAW_CAT)
-    daemon.output(session, b"ready\n")
+    session = daemon.raw_cat()
     yield session
     daemon.call("session.close", session=session)
 
@@ -262,8 +261,7 @@ def test_stop_closes_the_connection_and_says_so(hasty: Live, politely: bool) -> 
 
 
 def test_one_that_never_reads_pauses_its_session_alone_and_is_ended(hasty: Live) -> None:
-    other = hasty.create(shell=RAW_CAT)
-    hasty.output(other, b"ready\n")
+    other = hasty.raw_cat()
     session = hasty.create("yes", log_bytes=65536)
     with Connected(hasty, session):
         while not (paused := hasty.call("session.get", session=session)["paused"]):
@@ -304,8 +302,7 @@ def test_what_the_session_printed_last_is_waited_for_though_the_client_is_slow_t
 
 def test_when_the_daemon_is_killed_the_connection_is_lost_and_the_session_goes_on(tmp_path: Path) -> None:
     with live() as daemon:
-        session = daemon.create(shell=RAW_CAT)
-        daemon.output(session, b"ready\n")
+        session = daemon.raw_cat()
         before = daemon.descriptors()
         with Connected(daemon, session, silent="true") as bot:
             daemon.call("session.send_text", session=session, text="hidden")
@@ -333,8 +330,7 @@ def test_when_the_daemon_is_restarted_the_client_is_told(tmp_path: Path) -> None
 
 def test_when_the_keeper_is_killed_it_goes_on_and_the_next_keeper_knows_of_it() -> None:
     with live() as daemon:
-        session = daemon.create(shell=RAW_CAT)
-        daemon.output(session, b"ready\n")
+        session = daemon.raw_cat()
         with Connected(daemon, session, silent="true") as bot:
             keeper = daemon.pids()[1]
             os.kill(keeper, signal.SIGKILL)

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.live import EVERY_BYTE, RAW_CAT, Live, RpcError, lives
+from support.live import EVERY_BYTE, Live, RpcError, lives
 
 
 def test_it_answers_what_the_session_asks(daemon: Live) -> None:
@@ -75,8 +75,7 @@ def test_an_offset_that_is_no_longer_held_is_refused_with_what_is(daemon: Live) 
 
 
 def test_what_it_prints_is_typed_raw_and_its_stderr_is_kept_and_not_typed(daemon: Live) -> None:
-    session = daemon.create(shell=RAW_CAT)
-    daemon.output(session, b"ready\n")
+    session = daemon.raw_cat()
     daemon.call("coprocess.run", session=session, command="printf 'a\\000\\377\\033[0m\\nb'; echo oops >&2; exit 3")
     end = daemon.ended(session)
     assert (end["exit_status"], end["end_reason"], end["typed_bytes"], end["stderr"]) == (3, "exited", 9, "oops\n")
@@ -127,8 +126,7 @@ def test_one_types_and_observers_have_no_limit(daemon: Live) -> None:
 
 
 def test_one_that_closed_its_stdin_is_still_typed(daemon: Live) -> None:
-    session = daemon.create(shell=RAW_CAT)
-    daemon.output(session, b"ready\n")
+    session = daemon.raw_cat()
     daemon.call(
         "coprocess.run",
         session=session,
@@ -191,8 +189,7 @@ def test_what_cannot_be_spawned_is_said_and_leaves_the_session_free(daemon: Live
 
 
 def test_silence_has_an_exact_boundary_and_the_log_keeps_the_bytes(daemon: Live) -> None:
-    session = daemon.create(shell=RAW_CAT)
-    daemon.output(session, b"ready\n")
+    session = daemon.raw_cat()
     daemon.call("session.send_text", session=session, text="before")
     daemon.output(session, b"before")
     started = daemon.call("coprocess.run", session=session, command="head -c 6 >/dev/null", silent=True)

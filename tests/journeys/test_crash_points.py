@@ -34,7 +34,7 @@ from support.crash_journeys import (
 )
 from support.crash_trigger_journeys import PassOver, RecoverTrigger, Trigger
 from support.faulty import await_remains, await_true, environment, give, remains
-from support.live import RAW_CAT, Live, live, lives
+from support.live import Live, live, lives
 
 
 @dataclass(frozen=True)
@@ -316,8 +316,7 @@ def test_a_crash_of_the_keeper_leaves_the_whole_or_nothing(
     "where", ["keeper.client:KeeperClient.drop after 1", "keeper.client:KeeperClient.retire after 1", "api.claim:Claim.release before 1"]
 )
 def test_a_daemon_killed_while_it_is_stopped_leaves_its_sessions_to_the_next(daemon: Live, nothing: dict[str, Any], where: str) -> None:
-    session = daemon.create(shell=RAW_CAT)
-    daemon.output(session, b"ready\n")
+    session = daemon.raw_cat()
     before, pid = daemon.call("session.get", session=session), daemon.pids()[0]
     give(daemon, f"daemon KILL coprocd.{where}", pid)
     daemon.client.send("daemon.shutdown")

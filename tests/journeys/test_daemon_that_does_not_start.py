@@ -27,8 +27,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_sessions_wait_for_a_daemon_that_starts_again(installed: Path) -> None:
     with live() as daemon:
-        session = daemon.create(shell=RAW_CAT)
-        daemon.output(session, b"ready\n")
+        session = daemon.raw_cat()
         pid, keeper = daemon.pids()
         log = Path(daemon.environment["XDG_STATE_HOME"]) / "coprocd" / "coprocd.log"
         broken = installed / "daemon.py"

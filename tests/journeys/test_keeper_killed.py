@@ -50,8 +50,7 @@ def test_nothing_is_lost_over_fifty_kills(daemon: Live, tmp_path: Path) -> None:
     job = [sys.executable, "-c", NUMBERED, str(tmp_path / "printed")]
     session = daemon.create(*job, coprocess={"command": f"sha256sum > {tmp_path}/read"})
     daemon.call("coprocess.run", session=session, command=f"sha256sum > {tmp_path}/observed", from_=0, input=False)
-    echo = daemon.create(shell=RAW_CAT)
-    daemon.output(echo, b"ready\n")
+    echo = daemon.raw_cat()
     before, pid = daemon.call("session.get", session=session), daemon.pids()[0]
     counts = []
     for number in range(KILLS):
@@ -144,8 +143,7 @@ def test_the_daemon_comes_back_to_a_keeper_that_has_cut_it_off(daemon: Live) -> 
 
 
 def test_the_next_daemon_is_started_by_the_next_keeper(daemon: Live) -> None:
-    session = daemon.create(shell=RAW_CAT)
-    daemon.output(session, b"ready\n")
+    session = daemon.raw_cat()
     keeper = kill_keeper(daemon)
     pid = daemon.pids()[0]
     daemon.client.close()
@@ -218,8 +216,7 @@ def keeper_between(daemon: Live) -> int:
 
 @pytest.mark.parametrize("how", ["SIGTERM", "stop", "restart"])
 def test_a_daemon_that_is_to_end_while_there_is_no_keeper_first_hands_everything_over(daemon: Live, how: str) -> None:
-    session = daemon.create(shell=RAW_CAT)
-    daemon.output(session, b"ready\n")
+    session = daemon.raw_cat()
     pid = daemon.pids()[0]
     keeper_between(daemon)
     if how == "SIGTERM":
@@ -312,8 +309,7 @@ def _kill_at(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("how", ["killed", "stopped"])
 def test_a_keeper_whose_socket_was_removed_is_found_by_the_next_daemon(daemon: Live, how: str) -> None:
-    session = daemon.create(shell=RAW_CAT)
-    daemon.output(session, b"ready\n")
+    session = daemon.raw_cat()
     pid, keeper = daemon.pids()
     os.unlink(f"{daemon.socket}.keeper")
     daemon.client.close()

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.live import RAW_CAT, Live, live, lives
+from support.live import Live, live, lives
 
 # Prints numbered lines in raw mode until it is sent a byte, and then their SHA-256 to a file.
 NUMBERED = """
@@ -74,8 +74,7 @@ def test_a_typing_coprocess_is_exact_over_restarts(daemon: Live, tmp_path: Path)
 def test_names_labels_silence_and_ended_sessions_are_kept(daemon: Live) -> None:
     ended = daemon.create(shell="echo bye; exit 9", name="gone")
     daemon.client.event("session.exited", session=ended)
-    session = daemon.create(shell=RAW_CAT, name="here", labels={"a": "b"})
-    daemon.output(session, b"ready\n")
+    session = daemon.raw_cat(name="here", labels={"a": "b"})
     daemon.call("coprocess.run", session=session, command="head -c 3 >/dev/null; echo noted >&2; sleep 100", silent=True)
     daemon.call("session.send_text", session=session, text="hid")
     daemon.output(session, b"hid")

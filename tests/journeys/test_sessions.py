@@ -7,19 +7,13 @@ import os
 from pathlib import Path
 
 import pytest
-from support.live import RAW_CAT, Live, RpcError, live, lives
+from support.live import Live, RpcError, live, lives
 
 
 def refused(daemon: Live, method: str, **params: object) -> RpcError:
     with pytest.raises(RpcError) as error:
         daemon.call(method, **params)
     return error.value
-
-
-def raw_cat(daemon: Live, **params: object) -> str:
-    session = daemon.create(shell=RAW_CAT, **params)
-    daemon.output(session, b"ready\n")
-    return session
 
 
 def test_without_a_command_the_users_shell_runs_as_a_login_shell(daemon: Live) -> None:
@@ -148,7 +142,7 @@ def test_close_hangs_up_the_job_in_front_of_a_shell(daemon: Live) -> None:
 
 
 def test_text_keys_paste_and_bytes_are_typed_as_they_are(daemon: Live) -> None:
-    session = raw_cat(daemon)
+    session = daemon.raw_cat()
     assert daemon.call("session.send_text", session=session, text="é", enter=True)["accepted_bytes"] == 3
     daemon.call("session.send_keys", session=session, keys=["C-c", "Up", "F5", "M-x", "Enter"])
     daemon.call("session.paste", session=session, text="a\x1b[31m\nb\x9b")
@@ -167,7 +161,7 @@ def test_a_paste_is_bracketed_and_arrows_are_application_keys_where_the_job_aske
 
 
 def test_of_keys_one_of_which_is_unknown_nothing_is_typed(daemon: Live) -> None:
-    session = raw_cat(daemon)
+    session = daemon.raw_cat()
     assert refused(daemon, "session.send_keys", session=session, keys=["a", "Nokey"]).code == "invalid_params"
     daemon.call("session.send_text", session=session, text="end")
     assert daemon.output(session, b"end") == b"ready\nend"
@@ -216,7 +210,7 @@ def test_a_coprocess_that_starts_with_its_session_can_begin_nowhere_but_at_byte_
 
 
 def test_a_condition_that_is_not_met_leaves_the_session_untouched(daemon: Live) -> None:
-    session = raw_cat(daemon)
+    session = daemon.raw_cat()
     daemon.await_(lambda: daemon.call("session.get", session=session)["foreground"]["argv"][0] == "cat")  # and no longer its shell
     offset = daemon.call("session.get", session=session)["output_offset"]
     for condition in ({"offset": offset + 1}, {"echo": True}, {"at_prompt": True}, {"foreground": "vim"}):
@@ -229,7 +223,7 @@ def test_a_condition_that_is_not_met_leaves_the_session_untouched(daemon: Live) 
 
 
 def test_the_same_key_types_once(daemon: Live) -> None:
-    session = raw_cat(daemon)
+    session = daemon.raw_cat()
     answers = [daemon.call("session.send_text", session=session, text="once", key="t1") for _ in range(3)]
     daemon.call("session.send_text", session=session, text="end")
     assert daemon.output(session, b"end") == b"ready\nonceend" and answers[0] == answers[1] == answers[2]
@@ -270,7 +264,7 @@ def test_who_waits_for_output_is_told_when_it_is_closed(daemon: Live) -> None:
 
 
 def test_typing_is_an_event_with_origin_and_size_and_never_content(daemon: Live) -> None:
-    session = raw_cat(daemon)
+    session = daemon.raw_cat()
     daemon.call("session.send_text", session=session, text="secret")
     event = daemon.client.event("input", session=session)
     assert (event["origin"], event["bytes"]) == ("send_text", 6) and "secret" not in str(event)

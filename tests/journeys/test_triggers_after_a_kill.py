@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from support.faulty import await_true, environment, give
-from support.live import RAW_CAT, Live, live, lives
+from support.live import Live, live, lives
 
 
 @pytest.fixture(scope="module")
@@ -21,8 +21,7 @@ def marked(daemon: Live, session: str) -> list[tuple[str, int, str | None]]:
 
 
 def test_a_trigger_that_is_added_after_a_time_without_any_fires_on_what_comes_then(daemon: Live) -> None:
-    session = daemon.create(shell=RAW_CAT, triggers=[{"regex": "first", "action": "mark"}])
-    daemon.output(session, b"ready\n")
+    session = daemon.raw_cat(triggers=[{"regex": "first", "action": "mark"}])
     daemon.call("session.send_text", session=session, text="first\n")
     fired = daemon.client.event("trigger.fired", session=session)
     daemon.call("trigger.remove", trigger=fired["trigger"])
@@ -49,8 +48,7 @@ def test_the_mark_on_the_last_line_of_a_session_stays_though_its_daemon_is_kille
 
 
 def test_marks_with_long_texts_are_kept_as_far_as_there_is_room_and_stand_after_a_kill(daemon: Live) -> None:
-    session = daemon.create(shell=RAW_CAT, triggers=[{"regex": "^(\\d+) .*", "action": "capture", "parameter": r"\0"}])
-    daemon.output(session, b"ready\n")
+    session = daemon.raw_cat(triggers=[{"regex": "^(\\d+) .*", "action": "capture", "parameter": r"\0"}])
     for number in range(400):
         daemon.call("session.send_text", session=session, text=f"{number} {'ä' * 4000}\n")
     daemon.await_(lambda: daemon.call("trigger.list", session=session)[0]["fired"] == 400)
@@ -68,8 +66,7 @@ def test_a_command_that_waits_when_its_daemon_is_killed_is_told_of_and_one_that_
             "action": "run_command",
             "parameter": ["/bin/sh", "-c", 'echo "$1" >> "$0"; sleep 1000', str(tmp_path / "ran"), r"\1"],
         }
-        session = daemon.create(shell=RAW_CAT, triggers=[run])
-        daemon.output(session, b"ready\n")
+        session = daemon.raw_cat(triggers=[run])
         daemon.call("session.send_text", session=session, text="run 1\nrun 2\n")
         daemon.client.event("command.started", session=session)
         await_true(lambda: (tmp_path / "ran").exists() and (tmp_path / "ran").read_text() == "1\n", "no command has run")

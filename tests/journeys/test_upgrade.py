@@ -39,8 +39,7 @@ def change(path: Path, pattern: str, replacement: str) -> str:
 
 
 def test_sessions_go_to_the_next_version_and_back(daemon: Live, installed: Path, tmp_path: Path) -> None:
-    session = daemon.create(shell=RAW_CAT, name="long", labels={"a": "b"})
-    daemon.output(session, b"ready\n")
+    session = daemon.raw_cat(name="long", labels={"a": "b"})
     run = daemon.call("coprocess.run", session=session, command=f"cat > {tmp_path}/read", from_=0, input=False)
     keeper = daemon.pids()[1]
     state = installed / "runtime" / "session_state.py"
@@ -99,8 +98,7 @@ CANNOT_TAKE_OVER = [
 
 
 def test_a_version_that_cannot_take_over_is_refused_before_anything_ends(daemon: Live, installed: Path) -> None:
-    session = daemon.create(shell=RAW_CAT)
-    daemon.output(session, b"ready\n")
+    session = daemon.raw_cat()
     daemon.call("coprocess.run", session=session, command="cat >/dev/null", input=False)
     pids = daemon.pids()
     change(installed / "__init__.py", r'^__version__ = ".*"', '__version__ = "9.9.9"')

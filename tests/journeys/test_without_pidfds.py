@@ -35,8 +35,7 @@ def next_daemon(daemon: Live) -> None:
 
 
 def test_daemons_and_jobs_come_and_go_with_their_statuses(daemon: Live) -> None:
-    kept = daemon.create(shell=RAW_CAT)
-    daemon.output(kept, b"ready\n")
+    kept = daemon.raw_cat()
     for number in range(5):
         next_daemon(daemon)
         session = daemon.create(shell=f"read a; exit {number}")

@@ -5,15 +5,13 @@ from __future__ import annotations
 from coprocctl.exits import Failure
 from support.connected import Connected
 from support.crash_journeys import Journey
-from support.live import RAW_CAT
 
 
 class Connect(Journey):
     """A client connects as a silent coprocess, from the first byte."""
 
     def prepare(self) -> None:
-        self.session = self.daemon.create(shell=RAW_CAT)
-        self.daemon.output(self.session, b"ready\n")
+        self.session = self.daemon.raw_cat()
 
     def act(self) -> None:
         try:

@@ -97,8 +97,7 @@ class RunCoprocess(Journey):
     """A silent coprocess is run from the first byte."""
 
     def prepare(self) -> None:
-        self.session = self.daemon.create(shell=RAW_CAT)
-        self.daemon.output(self.session, b"ready\n")
+        self.session = self.daemon.raw_cat()
 
     def act(self) -> None:
         self.daemon.client.send("coprocess.run", session=self.session, command=f"tee {self.place}/copy >/dev/null", from_=0, silent=True)
@@ -206,8 +205,7 @@ class Stop(Journey):
     """A silent coprocess is stopped."""
 
     def prepare(self) -> None:
-        self.session = self.daemon.create(shell=RAW_CAT)
-        self.daemon.output(self.session, b"ready\n")
+        self.session = self.daemon.raw_cat()
         self.daemon.call("coprocess.run", session=self.session, command="cat >/dev/null; sleep 100", silent=True)
         self.daemon.call("session.send_text", session=self.session, text="hid")
         self.daemon.output(self.session, b"hid")

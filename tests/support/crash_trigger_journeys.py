@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from support.crash_journeys import Journey
 from support.faulty import await_true, give
-from support.live import RAW_CAT
 
 
 class Trigger(Journey):
@@ -19,8 +18,7 @@ class Trigger(Journey):
             {"regex": "^go$", "action": "send_text", "parameter": "typed"},
             {"regex": "^go$", "action": "run_silent_coprocess", "parameter": run},
         ]
-        self.session = self.daemon.create(shell=RAW_CAT, triggers=triggers)
-        self.daemon.output(self.session, b"ready\n")
+        self.session = self.daemon.raw_cat(triggers=triggers)
 
     def act(self) -> None:
         self.daemon.client.send("session.send_text", session=self.session, text="nothing\ngo\n")

@@ -129,6 +129,12 @@ class Live:
         self.client.close()
         self.subscribe()
 
+    def raw_cat(self, **params: Any) -> str:
+        """A session that sends back what it is sent, and has said `ready`."""
+        session = self.create(shell=RAW_CAT, **params)
+        self.output(session, b"ready\n")
+        return session
+
     def await_(self, holds: Callable[[], object]) -> None:
         """Returns when it holds; for what no event tells."""
         deadline = time.monotonic() + PATIENCE_S

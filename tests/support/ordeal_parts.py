@@ -91,7 +91,10 @@ class Typed(Part):
         self._send(END, "the end")
         while not (self.place / "typed").exists() and self.live.call("session.get", session=self.session)["input_bytes"]:
             pass
-        self.live.call("session.signal", session=self.session, signal="TERM")  # for where the end was lost
+        try:
+            self.live.call("session.signal", session=self.session, signal="TERM")  # for where the end was lost
+        except RpcError as error:
+            assert error.code == "session_exited", error  # it was not
         found = self.report(self.place / "typed")
         lines = coprocess["stderr"].splitlines()[1:]
         typed = int(lines[-1]) * RECORD_BYTES

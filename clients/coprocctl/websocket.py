@@ -1,30 +1,20 @@
 """One websocket to the daemon (RFC 6455): frames over its Unix socket, never blocking once it is open.
 
 Owns the socket. Made for a loop around poll(2) that waits for `fileno()`: readable always, writable while `unsent_bytes`. Binary messages are a
-stream here and handed over in the pieces in which they arrive; text messages are whole. Who sends must look at `unsent_bytes`: it is not bounded here.
-wsproto costs a command some 40 ms: imported by the commands that stay connected, never by others.
+stream here and handed over frame by frame; text messages are whole. Who sends must look at `unsent_bytes`: it is not bounded here.
+The library costs a command some 50 ms: imported by the commands that stay connected, never by others.
 """
 
 from __future__ import annotations
 
 import json
-from collections import deque
 from urllib.parse import quote, urlencode
 
-from wsproto import ConnectionType, WSConnection
-from wsproto.events import (
-    AcceptConnection,
-    BytesMessage,
-    CloseConnection,
-    Event,
-    Message,
-    Ping,
-    RejectConnection,
-    RejectData,
-    Request,
-    TextMessage,
-)
-from wsproto.utilities import RemoteProtocolError
+from websockets.client import ClientProtocol
+from websockets.exceptions import InvalidStatus
+from websockets.frames import Close, Frame, Opcode
+from websockets.typing import Subprotocol
+from websockets.uri import parse_uri
 
 from coprocctl.connection import connect, refusal
 from coprocctl.exits import EXIT_FAILED, EXIT_TIMED_OUT, ConnectionLost, Failure
@@ -34,11 +24,8 @@ if TYPE_CHECKING:
     from typing import Literal
 
 RECEIVE_BYTES = 96 << 10
-REJECTION_BYTES = 1 << 20
-"""The most that is read of an error in place of the upgrade."""
-
-TEXT_CHARACTERS = 8 << 20
-"""The longest text message; the daemon sends none that is near."""
+MESSAGE_BYTES = 32 << 20
+"""The longest message; the daemon sends none that is near."""
 
 NORMAL, ABNORMAL = 1000, 1006
 """Close codes: done; and what stands for a connection that ended without a word (RFC 6455 §7.4.1)."""
@@ -48,7 +35,7 @@ OPENING_S = 30.0
 
 
 class Received:
-    """What came: `kind` is `binary` (a piece in `data`), `text` (whole, in `text`) or `closed` (`code`, and its reason in `text`)."""
+    """What came: `kind` is `binary` (a frame's `data`), `text` (whole, in `text`) or `closed` (`code`, and its reason in `text`)."""
 
     __slots__ = ("code", "data", "kind", "last", "text")
 
@@ -74,16 +61,16 @@ class WebSocket:
         self._socket = connect(path, OPENING_S)
         self.fd = self._socket.fileno()
         """The socket, for select(2)."""
-        self._protocol = WSConnection(ConnectionType.CLIENT)
-        self._unsent: deque[memoryview] = deque()
-        self._text: list[str] = []
+        subprotocols = [Subprotocol(subprotocol)] if subprotocol else None
+        self._protocol = ClientProtocol(parse_uri(f"ws://localhost{target}"), subprotocols=subprotocols, max_size=MESSAGE_BYTES)
+        self._unsent = b""
+        self._text: list[bytes] | None = None
+        """Of a text message that is coming, what has come; None while none is."""
         self._waiting: list[Received] = []
         self._target = target
-        self._rejection: tuple[int, bytes] | None = None
-        self.unsent_bytes = 0
         self.open = self.closed = self.closing = False
         try:
-            self._ask(subprotocol)
+            self._ask()
             while wait and not self.open:
                 self._on_answer(self._read())
             self._socket.setblocking(False)
@@ -102,9 +89,19 @@ class WebSocket:
         return self._socket.fileno()
 
     @property
+    def unsent_bytes(self) -> int:
+        """How much is to be sent, once the socket is writable."""
+        return len(self._unsent)
+
+    @property
     def waiting(self) -> bool:
         """Whether `receive` has something that poll(2) does not see: what came with the upgrade."""
         return bool(self._waiting)
+
+    @property
+    def idle(self) -> bool:
+        """Whether it is open, and there is nothing to be done before the next comes from the daemon."""
+        return self.open and not self._unsent and not self._waiting
 
     def receive(self) -> list[Received]:
         """What has come, in order; empty when nothing is there yet. After `closed` nothing comes any more."""
@@ -123,84 +120,79 @@ class WebSocket:
         if not data:
             self.closed = True
             return [Received("closed", text="the daemon closed the connection", code=ABNORMAL)]
-        self._protocol.receive_data(data)
-        return [received for event in self._protocol.events() if (received := self._taken(event))]
+        protocol = self._protocol
+        protocol.receive_data(data)
+        found = [received for frame in protocol.events_received() if isinstance(frame, Frame) and (received := self._taken(frame))]
+        if protocol.parser_exc is not None and not self.closed:
+            self.closed = True
+            found.append(Received("closed", text=str(protocol.parser_exc), code=ABNORMAL))
+        return found
 
     def send_binary(self, data: bytes) -> None:
         """Queues a binary message, and sends what can be sent."""
-        self._send(BytesMessage(data=data))
+        if not (self.closed or self.closing):
+            self._protocol.send_binary(data)
+            self._pass_on()
 
     def send_text(self, text: str) -> None:
         """Queues a text message, and sends what can be sent."""
-        self._send(TextMessage(data=text))
+        if not (self.closed or self.closing):
+            self._protocol.send_text(text.encode())
+            self._pass_on()
 
     def close(self, code: int = NORMAL, reason: str = "") -> None:
         """Queues a close, after which nothing is sent any more; the daemon's answer to it comes as `closed`."""
-        self._send(CloseConnection(code=code, reason=reason))
-        self.closing = True
+        if not (self.closed or self.closing):
+            self.closing = True
+            self._protocol.send_close(code, reason)
+            self._pass_on()
 
     def flush(self) -> None:
         """Sends what can be sent; where the daemon has hung up that is told by `receive`."""
-        while self._unsent:
-            first = self._unsent[0]
-            try:
-                size = self._socket.send(first)
-            except BlockingIOError:
-                return
-            except OSError:
-                self._unsent.clear()
-                self.unsent_bytes = 0
-                return
-            self.unsent_bytes -= size
-            if size == len(first):
-                self._unsent.popleft()
-            else:
-                self._unsent[0] = first[size:]
+        try:
+            if self._unsent:
+                self._unsent = self._unsent[self._socket.send(self._unsent) :]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._unsent = b""
 
     def abort(self) -> None:
         """Hangs up without a word."""
         self.closed = True
         self._socket.close()
 
-    def _send(self, event: Event) -> None:
-        if self.closed or self.closing:
-            return
-        data = self._protocol.send(event)
-        self._unsent.append(memoryview(data))
-        self.unsent_bytes += len(data)
+    def _pass_on(self) -> None:
+        """Sends what can be sent of what the protocol has for the daemon."""
+        self._unsent = b"".join([self._unsent, *self._protocol.data_to_send()])
         self.flush()
 
-    def _taken(self, event: Event) -> Received | None:
-        if isinstance(event, BytesMessage):
-            last = event.message_finished
-            return Received("binary", data=bytes(event.data), last=last) if event.data or last else None
-        if isinstance(event, TextMessage):
-            return self._on_text(event)
-        if isinstance(event, Ping):
-            self._send(event.response())
-        elif isinstance(event, CloseConnection):
-            if self._protocol.state.name == "REMOTE_CLOSING":
-                self._send(event.response())
+    def _taken(self, frame: Frame) -> Received | None:
+        opcode = frame.opcode
+        if opcode is Opcode.BINARY or (opcode is Opcode.CONT and self._text is None):
+            return Received("binary", bytes(frame.data), last=frame.fin) if frame.data or frame.fin else None
+        if opcode is Opcode.TEXT or opcode is Opcode.CONT:
+            return self._on_text(frame)
+        self._pass_on()  # the answer to a ping, or to a close
+        if opcode is Opcode.CLOSE:
             self.closed = True
-            return Received("closed", text=event.reason or "", code=int(event.code))
+            told = Close.parse(frame.data)
+            return Received("closed", text=told.reason, code=told.code)
         return None
 
-    def _on_text(self, event: Message[str]) -> Received | None:
-        self._text.append(event.data)
-        if sum(map(len, self._text)) > TEXT_CHARACTERS:
-            self.closed = True
-            return Received("closed", text="a text message is too long", code=ABNORMAL)
-        if not event.message_finished:
+    def _on_text(self, frame: Frame) -> Received | None:
+        self._text = [*(self._text or ()), bytes(frame.data)]
+        if not frame.fin:
             return None
-        text, self._text = "".join(self._text), []
-        return Received("text", text=text)
+        text, self._text = b"".join(self._text), None
+        return Received("text", text=text.decode(errors="replace"))
 
     # -- the upgrade --------------------------------------------------------------------------------------------------
 
-    def _ask(self, subprotocol: str) -> None:
-        request = Request(host="localhost", target=self._target, subprotocols=[subprotocol] if subprotocol else [])
+    def _ask(self) -> None:
+        self._protocol.send_request(self._protocol.connect())
         try:
-            self._socket.sendall(self._protocol.send(request))
+            self._socket.sendall(b"".join(self._protocol.data_to_send()))
         except OSError:
             pass  # whoever hung up may have said why before
 
@@ -215,29 +207,22 @@ class WebSocket:
 
     def _on_answer(self, data: bytes) -> None:
         """Takes a piece of the answer, and what comes with its end."""
+        protocol = self._protocol
+        if data:
+            protocol.receive_data(data)
+        else:
+            protocol.receive_eof()
+        error = protocol.handshake_exc
+        if isinstance(error, InvalidStatus):
+            raise _rejection(error.response.status_code, bytes(error.response.body or b""))
         if not data:
             raise ConnectionLost(f"the daemon closed the connection before it answered {_path(self._target)}")
-        try:
-            self._protocol.receive_data(data)
-            for event in self._protocol.events():
-                if isinstance(event, AcceptConnection):
-                    self.open = True
-                elif self.open:  # came with the upgrade
-                    self._keep(event)
-                elif isinstance(event, RejectConnection):
-                    self._rejection = (event.status_code, b"")
-                elif isinstance(event, RejectData) and self._rejection is not None:
-                    status, body = self._rejection
-                    self._rejection = (status, body + event.data)
-                    if event.body_finished or len(body) > REJECTION_BYTES:
-                        raise _rejection(*self._rejection)
-        except RemoteProtocolError:
-            raise Failure(f"what answers at {self._socket.getpeername()} speaks no websocket: is it coprocd?", EXIT_FAILED) from None
-
-    def _keep(self, event: Event) -> None:
-        received = self._taken(event)
-        if received is not None:
-            self._waiting.append(received)
+        if error is not None:
+            raise Failure(f"what answers at {self._socket.getpeername()} speaks no websocket: is it coprocd?", EXIT_FAILED)
+        for event in protocol.events_received():
+            self.open = True
+            if isinstance(event, Frame) and (received := self._taken(event)) is not None:  # came with the upgrade
+                self._waiting.append(received)
 
 
 def target(path: str, session: str, query: dict[str, str | int]) -> str:

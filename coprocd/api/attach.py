@@ -82,7 +82,7 @@ class AttachStreams:
             viewer.leave("daemon")
         sender = asyncio.create_task(stream.send(self._daemon.describe().protocol))
         try:
-            await stream.receive()
+            await asyncio.create_task(stream.receive())  # its own: what is typed need not come through all who wait for it here
         except CoprocdError as error:
             log.info("session %s: a client was cut off: %s", session.id, error)
         except Exception:  # the connection is a websocket now: there is nothing else to answer
@@ -124,7 +124,9 @@ class AttachStream:
         self._session = session
         self._grace_s = grace_s
         self._loop = asyncio.get_running_loop()
+        self._origin = f"client {viewer.id}"
         viewer.on_leave = self._on_leave
+        viewer.can_send_now, viewer.send_now = self._can_send_now, self._send_now
 
     def close(self) -> None:
         """Ends the connection, once it has taken what was sent."""
@@ -202,6 +204,20 @@ class AttachStream:
         else:
             await self._socket.send_frame(envelope.encode(message), WSMsgType.TEXT)
 
+    def _can_send_now(self) -> bool:
+        """Whether the transport has passed on all that it was given: then it takes more without waiting."""
+        return not self._transport.get_write_buffer_size()
+
+    def _send_now(self, output: bytes) -> None:
+        """Sends a little output where it `can`, without waiting for the loop to come round to the sender."""
+        frame = self._socket.send_frame(output, WSMsgType.BINARY)
+        try:
+            frame.send(None)
+        except (StopIteration, ConnectionError):  # it was sent, or the client has gone, which `receive` finds
+            return
+        frame.close()  # it waits all the same, and nobody knows for what: the client is to connect again
+        self._transport.abort()
+
     # -- from the client ---------------------------------------------------------------------------------------------------
 
     async def receive(self) -> None:
@@ -231,27 +247,20 @@ class AttachStream:
         if viewer.mode == "ro":
             self._refuse(CoprocdError("permission_denied", "this client only looks on (mode=ro): nothing was typed"))
             return
-        session.viewers.on_typed(viewer)
+        session.viewers.window_size.on_typed(viewer)
         most = session.input.ring.capacity
-        for piece in (data[at : at + most] for at in range(0, len(data), most)):
+        while data:
             try:
-                while not self._typed(piece):
-                    if self._closing:
-                        return
-                    await session.input_moved(ROOM_S)
+                session.typing.type(data[:most], self._origin)
             except CoprocdError as error:
-                self._refuse(error)
-                return
-
-    def _typed(self, piece: bytes) -> bool:
-        """Whether there was room for it."""
-        try:
-            self._session.typing.type(piece, f"client {self.viewer.id}")
-        except CoprocdError as error:
-            if error.code == "input_full":
-                return False
-            raise
-        return True
+                if error.code != "input_full":
+                    self._refuse(error)
+                    return
+                await session.input_moved(ROOM_S)
+                if self._closing:
+                    return
+            else:
+                data = data[most:]
 
     def _control(self, message: WSMessage) -> None:
         viewer = self.viewer

@@ -31,7 +31,7 @@ There is no flag to clear in either, and so no instant at which a flag is wrong.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableSequence
+from collections.abc import MutableSequence, Sequence
 
 
 class Ring:
@@ -63,14 +63,13 @@ class Ring:
         """How many bytes may come in without overwriting what stands at `hold` or later (None: nobody holds)."""
         return self.capacity if hold is None else hold + self.capacity - self._slots[self._end]
 
-    def segments(self, offset: int, size: int) -> Iterator[tuple[int, int]]:
-        """(file position, length) of the one or two pieces in which the run of `size` bytes at `offset` stands."""
-        while size > 0:
-            index = offset % self.capacity
-            length = min(size, self.capacity - index)
-            yield self.base + index, length
-            offset += length
-            size -= length
+    def segments(self, offset: int, size: int) -> Sequence[tuple[int, int]]:
+        """(file position, length) of the one or two pieces in which the run of `size` bytes, at most `capacity`, at `offset` stands."""
+        index = offset % self.capacity
+        to_edge = self.capacity - index
+        if size <= to_edge:
+            return ((self.base + index, size),) if size else ()
+        return ((self.base + index, to_edge), (self.base, size - to_edge))
 
     def promise(self, size: int) -> None:
         """`size` bytes are in the private pipe and will be written at `end`."""

@@ -30,13 +30,12 @@ class Display:
         opened_at = log.silence.opened_at
         return log.end if opened_at is None else max(opened_at, log.retained_from)
 
-    def plain(self, place: Place, most_bytes: int) -> Output | None:
-        """What comes after `place` where that is output and no more than `most_bytes`, and nothing was ever silenced, as is usual."""
+    def is_plain(self, place: Place, most_bytes: int) -> bool:
+        """Whether what comes after `place` is output, no more than `most_bytes` of it, and nothing was ever silenced, as is usual."""
         log = self._session.log
-        end = log.end
-        if place.injected != self._session.injections.made or not log.silence.none or not 0 < end - place.offset <= most_bytes:
-            return None
-        return Output(place.offset, end)
+        if place.injected != self._session.injections.made or not log.silence.none:
+            return False
+        return 0 < log.end - place.offset <= most_bytes
 
     def place_at_end(self) -> Place:
         """Where one begins that has all that is shown now."""
@@ -47,8 +46,8 @@ class Display:
 
         What is injected into silence that is open is shown now, as if it were before it.
         """
-        if (plain := self.plain(place, most_bytes)) is not None:
-            return [plain]
+        if self.is_plain(place, most_bytes):
+            return [Output(place.offset, self._session.log.end)]
         silence, injections, end = self._session.log.silence, self._session.injections, self.end
         until = min(end, place.offset + most_bytes)
         silences = silence.within(place.offset, until)

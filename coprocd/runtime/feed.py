@@ -86,13 +86,14 @@ class Feed:
         moved = False
         if self.sink < 0 or self._waiting or self.held:
             return moved
+        position, end = self.position, self.ring.ring.end
         try:
             for _ in range(MOVES_MOST):
-                if not self.waiting_bytes:
+                if position.position == end:
                     return moved
-                self._move()
+                self._move(end)
                 moved = True
-            if self.waiting_bytes:
+            if position.position < end:
                 self._wait()
         except BlockingIOError:
             self._wait()
@@ -101,14 +102,16 @@ class Feed:
             self._on_broken()
         return moved
 
-    def _move(self) -> None:
+    def _move(self, end: int) -> None:
+        """One chunk, if there is as much before the offset `end`."""
         position = self.position
         if not position.in_pipe:
             if self._on_overtaken is not None and position.filled < self.ring.ring.retained_from:
                 self._skip(self._on_overtaken)
-            data = self.ring.read(position.filled, min(self._fill_bytes, self.ring.ring.end - position.filled))
+            filled = position.filled
+            data = self.ring.read(filled, min(self._fill_bytes, end - filled))
             if not pipes.AVAILABLE:
-                position.seek(position.filled + os.write(self.sink, data))
+                position.seek(filled + os.write(self.sink, data))
                 return
             position.promise(len(data))
             position.keep(os.write(self.pipe[1], data))

@@ -21,6 +21,8 @@ SLOTS = 1 + Ring.SLOTS + FeedPosition.SLOTS
 LINE_SLOTS = 3
 """Of the line that the terminal collects: up to where the input is counted, its length there, and whether a byte is quoted next."""
 
+_NO_LINE = CanonicalLine()
+
 PIPE_BYTES = 4096
 """The private pipe towards the master: what a terminal takes at a time, and a page of the user's share."""
 
@@ -71,9 +73,9 @@ class InputQueue(RingFile):
         except memory.NoMemory as error:
             raise CoprocdError("resource_exhausted", f"no memory for what is typed: {error}; nothing was typed, close sessions") from error
         line = self._checked = self._terminal()
-        self._count(line)
         if line is None or not line.canonical:
             return
+        self._count(line)
         typed = self._line.type(data, line.rules)
         if typed.cut:
             raise CoprocdError(
@@ -102,8 +104,8 @@ class InputQueue(RingFile):
     def _count(self, line: terminal.Line | None) -> int:
         end = self.ring.end
         if line is None or not line.canonical:
-            if not self.waiting_bytes:
-                self._store_line(CanonicalLine(), end)
+            if self.feed.position.position == end:
+                self._store_line(_NO_LINE, end)
             return 0
         uncounted = self._slots[self._line_at]
         start = max(uncounted, self.ring.retained_from)
@@ -132,4 +134,5 @@ class InputQueue(RingFile):
         self._slots[at] = counted
 
     def _terminal(self) -> terminal.Line | None:
-        return terminal.line(self.feed.sink) if self.feed.connected else None
+        sink = self.feed.sink
+        return terminal.line(sink) if sink >= 0 else None

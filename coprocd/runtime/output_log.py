@@ -85,7 +85,7 @@ class OutputLog(RingFile):
 
     @property
     def end(self) -> int:
-        return self.ring.end
+        return self.segment.slots[_RING]
 
     @property
     def retained_from(self) -> int:

@@ -138,7 +138,7 @@ class Pump:
         session.injections.place()
         session.log.scan_if_due()
         session.log.wake()
-        session.screen.pump_soon()
+        session.screen.pump_soon(size)
         if size >= FULL_BYTES:
             slow = self._loop.time() - begun > TURN_MOST_S
             self._turn_bytes = max(self._turn_bytes // 2, FULL_BYTES) if slow else min(self._turn_bytes * 2, TURN_BYTES)
@@ -164,10 +164,12 @@ class Pump:
     def _room(self) -> int:
         """How many bytes may come without overwriting what a lossless reader or the screen still needs."""
         session = self._session
-        holds = [hold for coprocess in session.coprocesses if (hold := coprocess.hold) is not None]
-        if (hold := session.screen.hold) is not None:
-            holds.append(hold)
-        return session.log.ring.room(min(holds) if holds else None)
+        least = session.screen.hold
+        for coprocess in session.coprocesses:
+            hold = coprocess.hold
+            if hold is not None and (least is None or hold < least):
+                least = hold
+        return session.log.ring.room(least)
 
     def _pause(self) -> None:
         """The log is full of what somebody still needs: the job waits until that is read."""

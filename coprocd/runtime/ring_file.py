@@ -31,8 +31,11 @@ class RingFile:
 
     def read(self, offset: int, size: int) -> bytes:
         """The `size` bytes at `offset`, which must all be retained."""
-        pieces = [os.pread(self.fd, length, position) for position, length in self.ring.segments(offset, size)]
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        segments = self.ring.segments(offset, size)
+        if len(segments) == 1:
+            position, length = segments[0]
+            return os.pread(self.fd, length, position)
+        return b"".join([os.pread(self.fd, length, position) for position, length in segments])
 
     def reserve(self, size: int) -> int:
         """How many bytes, at most `size` (> 0), can be written at the end for certain; NoMemory when there is no room for one."""
@@ -56,11 +59,11 @@ class RingFile:
 
     def write(self, data: bytes) -> None:
         """Appends `data`, for which there must be room. Only between two movements of the intake."""
-        view = memoryview(data)
-        for position, length in self.ring.segments(self.ring.end, len(data)):
-            os.pwrite(self.fd, view[:length], position)
-            view = view[length:]
-        self.ring.append(len(data))
+        ring, left = self.ring, memoryview(data)
+        for position, length in ring.segments(ring.end, len(data)):
+            os.pwrite(self.fd, left[:length], position)
+            left = left[length:]
+        ring.append(len(data))
 
     def _grow(self, to: int) -> None:
         to = min(to, self.ring.capacity)

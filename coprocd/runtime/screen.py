@@ -30,7 +30,7 @@ log = logging.getLogger("coprocd.screens")
 GATHER_S = 0.01
 GATHER_BYTES = STEPS_BYTES
 SMALL_BYTES = 1 << 10
-"""During a flood so much output is gathered, or for so long: each message costs as much as a chunk. What is small, as an echo or a query, is told at once."""
+"""During a flood so much output is gathered, or for so long: each message costs as much as a chunk. What is small, as an echo or a query, is not."""
 
 ECHO_S = 0.02
 """What is small and asks the terminal nothing waits so long for more: what a person types is drawn fifty times a second."""
@@ -46,10 +46,6 @@ HOLD_MOST_S = 1.0
 
 TRIES_MOST = 2
 """So often a worker may die of the same that is no output."""
-
-
-_ASKS = b"\x05\x1b"
-"""What questions to the terminal begin with: ENQ and ESC."""
 
 
 class Snapshot(NamedTuple):
@@ -96,9 +92,13 @@ class Screen:
 
     # -- what the pump and others tell it -------------------------------------------------------------------------------------
 
-    def pump_soon(self) -> None:
-        """There is more to show, once the viewers have been sent it: they wait for it, and nobody looks at this screen."""
-        if self._under_way is None and not self._pump_due and (self._gather_due is None or not self._gathers()):
+    def pump_soon(self, size: int) -> None:
+        """There are `size` bytes more to show, once the viewers have been sent them: they wait, and nobody looks at this screen."""
+        if self._under_way is not None or self._pump_due:
+            return
+        if self.terminal and size <= SMALL_BYTES and not self._asks(self._session.log.end - size, size):
+            self._gather_for(ECHO_S)
+        elif self._gather_due is None or not self._gathers():
             self._pump_due = True
             self._loop.call_soon(self._on_pump_due)
 
@@ -113,12 +113,12 @@ class Screen:
             return
         if not self._requests and self.terminal:
             if self._gathers():
-                self._gather_until(self._not_before)
+                self._gather_for(self._not_before - self._loop.time())
                 return
-            log = self._session.log
-            behind = log.end - self._way.place.offset
-            if 0 < behind <= SMALL_BYTES and not any(byte in log.read(self._way.place.offset, behind) for byte in _ASKS):
-                self._gather_until(self._loop.time() + ECHO_S)
+            at = self._way.place.offset
+            behind = self._session.log.end - at
+            if 0 < behind <= SMALL_BYTES and not self._asks(at, behind):
+                self._gather_for(ECHO_S)
                 return
         self.go_on()
 
@@ -128,9 +128,14 @@ class Screen:
         much = min(GATHER_BYTES, log.ring.capacity // 8)
         return self._loop.time() < self._not_before and log.end - self._way.place.offset < much
 
-    def _gather_until(self, then: float) -> None:
+    def _asks(self, start: int, size: int) -> bool:
+        """Whether what was printed there may have a question to the terminal, which ESC or ENQ begins. The viewers have mostly just been sent it."""
+        output = self._session.viewers.read(start, start + size)
+        return b"\x1b" in output or b"\x05" in output
+
+    def _gather_for(self, wait_s: float) -> None:
         if self._gather_due is None:
-            self._gather_due = self._loop.call_at(then, self._on_gathered)
+            self._gather_due = self._loop.call_later(wait_s, self._on_gathered)
 
     def _on_gathered(self) -> None:
         self._gather_due = None

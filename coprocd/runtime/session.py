@@ -223,7 +223,6 @@ class Session:
         """`size` bytes of `origin` are in the input queue."""
         if origin != SCREEN:
             self.state.typed_at = self.log.end
-        self.input.feed.pump()
         if not self._typed:
             self._loop.call_later(INPUT_EVENT_S, self._tell_typed)
         self._typed[origin] = self._typed.get(origin, 0) + size

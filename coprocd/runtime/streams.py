@@ -182,6 +182,7 @@ class Streams:
     def _on_typed(self, size: int) -> None:
         self._typed_clock = self._loop.time()
         self._session.on_typed(f"coprocess {self._state.record.id if self._state.record else ''}", size)
+        self._session.input.feed.pump()
         cut = min(self._session.input.count(), size)
         if cut:
             self._state.add_cut(cut)

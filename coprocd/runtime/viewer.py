@@ -54,6 +54,9 @@ class Viewer:
         self.leaves_for: str | None = None
         """Who has asked for that: `client`, `request` or `daemon`; None where its session is no more."""
         self.on_leave: Callable[[], object] = lambda: None
+        self.can_send_now: Callable[[], bool] = lambda: False
+        self.send_now: Callable[[bytes], object] = lambda output: None
+        """Sends output in this turn of the loop, where that can be; called only while its sender is in `wait`."""
         self._viewers = viewers
         self._session = viewers.session
         self._lag_bytes = lag_bytes
@@ -223,11 +226,8 @@ class Viewer:
         """What is to be sent next, with at most a frame of output, and moves past it; nothing when it has all, or must ack first."""
         assert self._place is not None
         self._is_news = False
-        if not self._waiting and self._acked is None and self._told == self._place.offset:
-            plain = self._session.display.plain(self._place, FRAME_BYTES)
-            if plain is not None:
-                self._place, self._told = after(self._place, plain), plain.stop
-                return [self._viewers.read(plain.start, plain.stop)]
+        if self._is_plain(FRAME_BYTES):
+            return [self._read_on()]
         taken: list[Message | bytes] = []
         before = None
         while not taken and self._place != before:
@@ -238,6 +238,27 @@ class Viewer:
         if self._place.offset < self._session.display.end and self._window() > 0:
             self._is_news = True
         return taken
+
+    def pass_on(self, most_bytes: int) -> None:
+        """What is no more than `most_bytes`, an echo say, is sent at once if it can be; else it is woken."""
+        is_waiting = self._awoken is not None and not self._wants_redraw and not self.leaving
+        if is_waiting and self._is_plain(most_bytes) and self.can_send_now():
+            self.send_now(self._read_on())
+        else:
+            self.wake()
+
+    def _is_plain(self, most_bytes: int) -> bool:
+        """Whether it is to be sent the rest of the output, which is no more than `most_bytes`, and nothing besides, as is usual."""
+        place = self._place
+        if place is None or self._waiting or self._told != place.offset or self._acked is not None or self._lag_bytes is not None:
+            return False
+        return self._session.display.is_plain(place, most_bytes)
+
+    def _read_on(self) -> bytes:
+        """The rest of the output, which is plain; moves past it."""
+        start, end = self._told, self._session.log.end
+        self._place, self._told = Place(end, self._session.injections.made), end
+        return self._viewers.read(start, end)
 
     def _show(self, taken: list[Message | bytes]) -> None:
         """Adds to it what comes next of the output, up to where a message belongs."""

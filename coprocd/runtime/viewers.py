@@ -140,22 +140,30 @@ class Viewers:
         if session.finished:
             self.wake()
             return
-        behind, now = session.log.end - self._woken_at, self._loop.time()
-        wait_s = len(self._all) * EACH_S if behind <= SMALL_BYTES else GATHER_S + 2 * len(self._all) * EACH_S
-        if behind >= FRAME_BYTES or now >= self._not_before + wait_s:
+        end, now = session.log.end, self._loop.time()
+        behind, each_s = end - self._woken_at, len(self._all) * EACH_S
+        due = self._not_before + (each_s if behind <= SMALL_BYTES else GATHER_S + 2 * each_s)
+        if now >= due and behind <= SMALL_BYTES:
+            self._look_at(end, now)
+            for viewer in self._all.values():
+                viewer.pass_on(SMALL_BYTES)
+        elif now >= due or behind >= FRAME_BYTES:
             self.wake()
         elif self._due is None:
-            self._due = self._loop.call_at(self._not_before + wait_s, self.wake)
+            self._due = self._loop.call_at(due, self.wake)
 
     def wake(self) -> None:
         """All look whether there is something for them."""
+        self._look_at(self.session.log.end, self._loop.time())
+        for viewer in self._all.values():
+            viewer.wake()
+
+    def _look_at(self, end: int, now: float) -> None:
+        """They are shown the output up to `end`."""
         if self._due is not None:
             self._due.cancel()
             self._due = None
-        self._woken_at = self.session.log.end
-        self._not_before = self._loop.time()
-        for viewer in self._all.values():
-            viewer.wake()
+        self._woken_at, self._not_before = end, now
 
     def read(self, start: int, stop: int) -> bytes:
         """Output from the log; those that are at the same place share it."""
@@ -225,10 +233,6 @@ class Viewers:
         title = self.session.record.title
         told = {key: {"type": key, key: value} for key, value in ({"title": title or None} | self._state()).items() if value is not None}
         return told | self._standing
-
-    def on_typed(self, viewer: Viewer) -> None:
-        """It types."""
-        self.window_size.on_typed(viewer)
 
     def _on_event(self) -> None:
         assert self._events is not None

@@ -40,7 +40,7 @@ class Socket:
 
 def followed(*came: dict[str, Any] | bytes | Received) -> tuple[Stream, list[tuple[str, Any]]]:
     stream = Stream("/nowhere", "work", read_only=False)
-    stream._socket = Socket(ATTACHED, *came)  # type: ignore[assignment]
+    stream.socket = Socket(ATTACHED, *came)  # type: ignore[assignment]
     return stream, [(kind, what) for kind, what in stream.receive() if kind != "message"]
 
 
@@ -80,7 +80,7 @@ def test_half_a_picture_is_nothing_to_go_on_from() -> None:
 
 def test_another_version_of_the_protocol_is_said_with_what_to_upgrade() -> None:
     stream = Stream("/nowhere", "work", read_only=False)
-    stream._socket = Socket(ATTACHED | {"protocol": {"min": 2, "max": 3}})  # type: ignore[assignment]
+    stream.socket = Socket(ATTACHED | {"protocol": {"min": 2, "max": 3}})  # type: ignore[assignment]
     with pytest.raises(Failure, match="upgrade coprocctl"):
         stream.receive()
 

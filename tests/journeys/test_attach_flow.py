@@ -113,3 +113,30 @@ def test_one_that_is_stuck_can_be_sent_away_and_keeps_no_daemon_from_its_end(dae
     assert time.monotonic() - begun < 15
     for each in stuck:
         each.close()
+
+
+TRICKLE = """
+import sys, time
+sys.stdin.readline()
+for number in range(6000):
+    print("%0199d" % number, flush=True)
+    time.sleep(0.0001)
+"""
+
+
+def test_what_trickles_past_one_that_does_not_read_is_all_there_when_it_does(daemon: Live) -> None:
+    """Pieces small enough to be sent in the turn in which they come, and in all more than socket and transport take."""
+    session = daemon.create(sys.executable, "-c", TRICKLE)
+    client = ready(daemon, session)
+    start = client.offset
+    daemon.call("session.send_text", session=session, text="\n")
+    daemon.client.event("session.exited", session=session)
+    output = daemon.output(session)
+    client.shown.clear()
+    while client.next() is not None:
+        pass
+    assert client.closed is not None and client.closed[0] == 1000
+    assert len(output) > 1_000_000
+    assert client.shown == output[start:]
+    assert all(message["type"] != "snapshot" for message in client.messages[2:])
+    client.close()

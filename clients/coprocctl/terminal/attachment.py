@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
     from coprocctl.terminal.keyboard import Typed
     from coprocctl.terminal.stream import Came
-    from coprocctl.websocket import WebSocket
 
 OPENING_S = 30.0
 """How long the daemon may take to say what is attached."""
@@ -124,8 +123,10 @@ class Attachment:
             self._signals.uninstall()
 
     def _show(self, data: bytes) -> None:
-        """Shows what `drawing` made."""
-        self._hold.show(data, self._drawing.reset() if self._drawing.changed else None)
+        """Shows what `drawing` made; the guardian is told before of what that sets on the terminal."""
+        if self._drawing.changed:
+            self._hold.expect(self._drawing.reset())
+        self._hold.write(data)
 
     # -- the loop ----------------------------------------------------------------------------------------------------------
 
@@ -135,39 +136,39 @@ class Attachment:
         self._receive()
         signals, tty = self._signals.fileno(), self._tty.fileno()
         while True:
-            socket = self._stream.socket
-            reading = [signals] if self._stream.full else [signals, tty]
-            writing = [socket.fd] if socket is not None and socket.unsent_bytes else []
-            if socket is not None:
-                reading.append(socket.fd)
-            readable, writable, _ = select.select(reading, writing, [], self._timeout(socket))
+            readable = self._wait(signals, tty)
             if signals in readable:
                 self._on_signals()
             if tty in readable:
-                pastes = self._drawing.modes.bracketed_paste
-                self._on_typed(self._keyboard.feed(self._tty.read(), time.monotonic(), pastes))
+                self._on_typed(self._keyboard.feed(self._tty.read(), time.monotonic(), self._drawing.modes.bracketed_paste))
             if self._keyboard.due_at is not None:
                 self._on_typed(self._keyboard.due(time.monotonic()))
-            if socket is not None:
-                if writable:
-                    socket.flush()
-                if socket.fd in readable or socket.waiting:
-                    self._receive()
-            if not self._stream.connected:
+            socket = self._stream.socket
+            if socket is not None and (socket.fd in readable or socket.waiting):
+                self._receive()
+            elif socket is None or not socket.open:
                 self._connect_again()
             if self._tick_at is not None and time.monotonic() >= self._tick_at:
                 self._indicate(time.monotonic())
 
-    def _timeout(self, socket: WebSocket | None) -> float | None:
-        """How long there is nothing to do, if nothing happens; None for ever."""
+    def _wait(self, signals: int, tty: int) -> list[int]:
+        """Waits until there is something to do; the descriptors that can be read. Sends meanwhile what is to be sent."""
+        socket = self._stream.socket
+        if socket is not None and socket.idle and self._tick_at is None and self._keyboard.due_at is None:  # as nearly always
+            return select.select([signals, tty, socket.fd], [], [])[0]
+        reading = [signals] if self._stream.full else [signals, tty]
+        writing = [socket.fd] if socket is not None and socket.unsent_bytes else []
+        if socket is not None:
+            reading.append(socket.fd)
+        retry_at = None if self._stream.connected else self._retry_at
+        moments = [moment for moment in (self._keyboard.due_at, self._tick_at, retry_at) if moment is not None]
+        timeout_s = max(min(moments) - time.monotonic(), 0) if moments else None
         if socket is not None and socket.waiting:
-            return 0
-        if socket is not None and socket.open and self._tick_at is None and self._keyboard.due_at is None:
-            return None
-        moments = [moment for moment in (self._keyboard.due_at, self._tick_at) if moment is not None]
-        if not self._stream.connected:
-            moments.append(self._retry_at)
-        return max(min(moments) - time.monotonic(), 0) if moments else None
+            timeout_s = 0
+        readable, writable, _ = select.select(reading, writing, [], timeout_s)
+        if writable and socket is not None:
+            socket.flush()
+        return readable
 
     def _on_signals(self) -> None:
         came = self._signals.take()

@@ -25,15 +25,13 @@ class Hold:
 
     def take(self, begin: bytes, reset: bytes) -> None:
         """Raw mode, and what is written first; `reset` undoes that."""
-        self._guardian.tell(reset)
+        self.expect(reset)
         self._tty.raw()
         self.write(begin)
 
-    def show(self, data: bytes, reset: bytes | None) -> None:
-        """Writes what sets something on the terminal, of which the guardian is told before; `reset` None: it sets nothing new."""
-        if reset is not None:
-            self._guardian.tell(reset)
-        self.write(data)
+    def expect(self, reset: bytes) -> None:
+        """What is written next sets something that `reset` undoes."""
+        self._guardian.tell(reset)
 
     def write(self, data: bytes) -> None:
         """Writes it all. Raises TerminalGone, and Ended: a signal ends the wait for a terminal that takes nothing."""

@@ -76,23 +76,26 @@ class Keyboard:
         self._paste_tail: bytes | None = None
         """Inside a paste, its last bytes."""
         self._came_at = 0.0
-
-    @property
-    def due_at(self) -> float | None:
+        self.due_at: float | None = None
         """When `due` has something to say, if nothing is typed before."""
-        if self._pressed_at is not None:
-            return self._pressed_at + TWICE_S
-        return self._came_at + CUT_S if self._cut else None
 
     def due(self, now: float) -> list[Typed]:
         """What has come of what was typed, now that nothing followed."""
+        found: list[Typed] = []
         if self._pressed_at is not None and now >= self._pressed_at + TWICE_S:
             self._pressed_at = None
-            return [("detach", b"")]
-        if self._cut and now >= self._came_at + CUT_S:
-            cut, self._cut = self._cut, b""
-            return [("typed", cut)]
-        return []
+            found.append(("detach", b""))
+        elif self._cut and now >= self._came_at + CUT_S:
+            found.append(("typed", self._cut))
+            self._cut = b""
+        self._plan()
+        return found
+
+    def _plan(self) -> None:
+        if self._pressed_at is not None:
+            self.due_at = self._pressed_at + TWICE_S
+        else:
+            self.due_at = self._came_at + CUT_S if self._cut else None
 
     def feed(self, data: bytes, now: float, pastes: bool) -> list[Typed]:
         """What comes of what was typed now. `pastes`: the terminal marks where a paste begins and ends."""
@@ -123,6 +126,7 @@ class Keyboard:
                 data = data[: cut.start()]
             self._keys(data, now, found)
             break
+        self._plan()
         return found
 
     def _pasted(self, data: bytes, found: list[Typed]) -> bytes:

@@ -35,7 +35,8 @@ class Stream:
         self.session = session
         """What it was asked for by; once it is known, its id."""
         self._mode = "ro" if read_only else "rw"
-        self._socket: WebSocket | None = None
+        self.socket: WebSocket | None = None
+        """The connection; None while there is none."""
         self._place: dict[str, Any] | None = None
         """Where to go on: epoch, since and injected. None where all is to be drawn anew."""
         self._came: list[Came] = []
@@ -55,14 +56,14 @@ class Stream:
         if anew:
             self._place = None
         query: dict[str, Any] = {"rows": size[0], "cols": size[1], "mode": self._mode, **(self._place or {})}
-        self._socket = WebSocket(self._path, target("/sessions/{session}/attach", self.session, query), SUBPROTOCOL, wait)
+        self.socket = WebSocket(self._path, target("/sessions/{session}/attach", self.session, query), SUBPROTOCOL, wait)
         self._next_is = "output"
 
     def begin(self, patience_s: float) -> dict[str, Any]:
         """The message `attached`, the first; what came with it is for `receive`."""
         deadline = time.monotonic() + patience_s
         while not self._came:
-            socket = self._socket
+            socket = self.socket
             if socket is None:
                 raise ConnectionLost("the daemon closed the connection before it said what was attached")
             if not socket.waiting and not select.select([socket], [], [], max(deadline - time.monotonic(), 0))[0]:
@@ -75,44 +76,39 @@ class Stream:
 
     def close(self) -> None:
         """Hangs up, once what was typed has been sent as far as the daemon takes it at once."""
-        if self._socket is not None:
-            if self._socket.open:
-                self._socket.close()
-            self._socket.abort()
-            self._socket = None
-
-    @property
-    def socket(self) -> WebSocket | None:
-        """The connection, for select(2); None while there is none."""
-        return self._socket
+        if self.socket is not None:
+            if self.socket.open:
+                self.socket.close()
+            self.socket.abort()
+            self.socket = None
 
     @property
     def connected(self) -> bool:
         """Whether what is typed reaches the daemon."""
-        return self._socket is not None and self._socket.open
+        return self.socket is not None and self.socket.open
 
     @property
     def full(self) -> bool:
         """Whether the daemon takes no more for now."""
-        return self._socket is not None and self._socket.unsent_bytes > UNSENT_BYTES
+        return self.socket is not None and self.socket.unsent_bytes > UNSENT_BYTES
 
     # -- to the daemon -----------------------------------------------------------------------------------------------------
 
     def type(self, data: bytes) -> None:
         """Sends what was typed."""
-        if self._socket is not None and self._socket.open:
+        if self.socket is not None and self.socket.open:
             for start in range(0, len(data), INPUT_PIECE_BYTES):
-                self._socket.send_binary(data[start : start + INPUT_PIECE_BYTES])
+                self.socket.send_binary(data[start : start + INPUT_PIECE_BYTES])
 
     def resize(self, rows: int, cols: int) -> None:
         """Tells what room there is."""
-        if self._socket is not None and self._socket.open:
-            self._socket.send_text(json.dumps({"type": "resize", "rows": rows, "cols": cols}))
+        if self.socket is not None and self.socket.open:
+            self.socket.send_text(json.dumps({"type": "resize", "rows": rows, "cols": cols}))
 
     def redraw(self) -> None:
         """Asks for the whole screen."""
-        if self._socket is not None and self._socket.open:
-            self._socket.send_text('{"type": "redraw"}')
+        if self.socket is not None and self.socket.open:
+            self.socket.send_text('{"type": "redraw"}')
 
     # -- from the daemon ---------------------------------------------------------------------------------------------------
 
@@ -122,7 +118,7 @@ class Stream:
         Raises what `open` does where the daemon does not take the connection, which is gone then.
         """
         came, self._came = self._came, []
-        socket = self._socket
+        socket = self.socket
         if socket is None:
             return came
         try:
@@ -132,30 +128,30 @@ class Stream:
             raise
         for received in all_received:
             if received.kind == "binary":
-                came += self._binary(received.data, received.last)
+                came.append(self._binary(received.data, received.last))
             elif received.kind == "text":
                 message = json.loads(received.text)
                 self._follow(message)
                 came.append(("message", message))
             else:
                 socket.abort()
-                self._socket = None
+                self.socket = None
                 came.append(("lost", received.code))
         return came
 
-    def _binary(self, data: bytes, last: bool) -> list[Came]:
+    def _binary(self, data: bytes, last: bool) -> Came:
         """Output moves the place on; what redraws the screen, or was injected, does not."""
         kind = self._next_is
         if kind == "redraw":
             if last:
                 self._next_is, self._place = "output", self._drawn
-            return [("redraw", data)]
+            return "redraw", data
         if self._place is not None:
             if kind == "output":
                 self._place["since"] += len(data)
             elif last:
                 self._place["injected"] += 1
-        return [("output", data)]
+        return "output", data
 
     def _follow(self, message: dict[str, Any]) -> None:
         """What a message says of the place."""

@@ -175,6 +175,7 @@ class Screen:
     async def _ask(self, message: Callable[[int], wire.Request]) -> tuple[Place, Reply]:
         if self._is_off():
             raise self._requests.unavailable()
+        self._screens.hurry()
         return await self._requests.ask(message, self.pump)
 
     def close(self) -> None:

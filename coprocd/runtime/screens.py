@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("coprocd.screens")
 
+FIRST_S = 0.2
+"""A daemon has so long before it starts a worker that nobody has asked for: those who wait for the daemon come first."""
+
 TICK_S = 0.1
 """How often the watchdog looks, while there is something to watch."""
 
@@ -86,10 +89,16 @@ class Screens:
     # -- the screens -----------------------------------------------------------------------------------------------------
 
     def add(self, screen: Screen) -> None:
-        """A session has begun, or was taken over; with the first the worker is started, a moment later."""
+        """A session has begun, or was taken over; with the first the worker is started, in a moment."""
         self._screens[id(screen)] = screen
         if self._worker is None and self._start_due is None and not self._closed:
-            self._start_due = self._loop.call_later(0, self._start)
+            self._start_due = self._loop.call_later(FIRST_S, self._start)
+
+    def hurry(self) -> None:
+        """Somebody asks for a screen: the first worker is started at once."""
+        if self._start_due is not None and not self._begun:
+            self._start_due.cancel()
+            self._start()
 
     def remove(self, screen: Screen) -> None:
         """The session is gone, or its screen is to have no terminal any more."""

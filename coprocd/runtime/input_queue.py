@@ -30,7 +30,7 @@ PIPE_BYTES = 4096
 class InputQueue(RingFile):
     """Bytes on their way to the job. `at` is the first of its slots in `segment`, `line_at` of those of the line; its bytes begin at `base`."""
 
-    __slots__ = ("_checked", "_line_at", "_slots", "_told", "feed")
+    __slots__ = ("_line_at", "_slots", "_told", "feed")
 
     def __init__(
         self, segment: Segment, at: int, line_at: int, base: int, capacity: int, pipe: tuple[int, int], on_moved: Callable[[], None]
@@ -42,8 +42,6 @@ class InputQueue(RingFile):
         position = FeedPosition(slots, at + 1 + Ring.SLOTS)
         self.feed = Feed(self, position, pipe, self._on_moved, on_broken=lambda: None, fill_bytes=PIPE_BYTES)
         self._told = on_moved
-        self._checked: terminal.Line | None = None
-        """How the terminal was when `check` looked."""
         self._slots = slots
         self._line_at = line_at
 
@@ -72,7 +70,10 @@ class InputQueue(RingFile):
             self.reserve_all(len(data))
         except memory.NoMemory as error:
             raise CoprocdError("resource_exhausted", f"no memory for what is typed: {error}; nothing was typed, close sessions") from error
-        line = self._checked = self._terminal()
+        slots, at = self._slots, self._line_at
+        if slots[at + 1] + 2 * (self.ring.end - slots[at] + len(data)) <= LINE_MOST:
+            return  # it fits, whatever the terminal makes of it
+        line = self._terminal()
         if line is None or not line.canonical:
             return
         self._count(line)
@@ -90,7 +91,7 @@ class InputQueue(RingFile):
         """Accepts `data`, which was checked in this turn: from here on it will be typed."""
         self.write(data)
         self.feed.pump()
-        self._count(self._checked)
+        self.count()
 
     # -- the line that the terminal collects ------------------------------------------------------------------------------
 

@@ -134,10 +134,10 @@ class Pump:
         for coprocess in session.coprocesses:
             coprocess.pump()
         session.triggers.pump(shown_to)
-        session.triggers.events.on_output()
         session.injections.place()
-        session.log.scan_if_due()
         session.log.wake()
+        session.triggers.events.on_output()
+        session.log.scan_if_due()
         session.screen.pump_soon(size)
         if size >= FULL_BYTES:
             slow = self._loop.time() - begun > TURN_MOST_S

@@ -29,8 +29,6 @@ class ScreenWorker:
         self._on_message = on_message
         self._on_end = on_end
         self._loop = asyncio.get_running_loop()
-        self.ready = False
-        """Whether it has begun."""
         ours, its = socket.socketpair()
         page_fd = memory.create("coprocd-screen", PAGE_BYTES)
         try:
@@ -128,10 +126,7 @@ class ScreenWorker:
         alive = self._receiver.receive()
         try:
             for frame in self._receiver.frames():
-                message = wire.from_worker.decode(frame)
-                if isinstance(message, wire.Ready):
-                    self.ready = True
-                self._on_message(message)
+                self._on_message(wire.from_worker.decode(frame))
         except msgspec.MsgspecError as error:  # what it emulates has got hold of it
             log.error("the screen worker says what is no message: %s", error)
             alive = False

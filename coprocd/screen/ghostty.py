@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from coprocd.screen.answers import allowed
 from coprocd.screen.capture import capture
-from coprocd.screen.emulator import SCROLLBACK_BYTES, Capture, Emulator, EmulatorError, Format
+from coprocd.screen.emulator import SCROLLBACK_BYTES, Capture, Emulator, Format
 from coprocd.screen.native import Terminal
 from coprocd.screen.redraw import redraw
 
@@ -99,6 +99,3 @@ class _Ghostty:
         answers = b"".join(self._answers)
         self._answers.clear()
         return allowed(answers)
-
-
-__all__ = ["EmulatorError", "load", "new"]

@@ -17,7 +17,7 @@ import socket
 import struct
 from collections import deque
 from collections.abc import Iterator
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import msgspec
 
@@ -87,7 +87,7 @@ class Redraw(msgspec.Struct, frozen=True, tag=True):
 
 class Capture(msgspec.Struct, frozen=True, tag=True):
     terminal: int
-    format: Literal["text", "ansi", "html", "json"]
+    format: emulator.Format
     scrollback: int
 
 

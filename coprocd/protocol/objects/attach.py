@@ -6,14 +6,14 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from coprocd.protocol.objects.values import Offset, Params, Rows, SessionRef
+from coprocd.protocol.objects.values import Cells, Offset, Params, SessionRef
 
 
 class Attach(Params, kw_only=True):
     """The query of `GET /sessions/{session}/attach`."""
 
-    rows: Rows | None = None
-    cols: Rows | None = None
+    rows: Cells | None = None
+    cols: Cells | None = None
     mode: Literal["rw", "ro"] = "rw"
     since: Offset | None = None
     epoch: str | None = None
@@ -24,8 +24,8 @@ class Attach(Params, kw_only=True):
 class AttachResize(Struct, kw_only=True, tag="resize", forbid_unknown_fields=True):
     """What a client sends as its window changes."""
 
-    rows: Rows
-    cols: Rows
+    rows: Cells
+    cols: Cells
 
 
 class AttachAck(Struct, kw_only=True, tag="ack", forbid_unknown_fields=True):

@@ -10,7 +10,7 @@ from coprocd.protocol.objects.attach import Client
 from coprocd.protocol.objects.coprocess import Coprocess, CoprocessSpec
 from coprocd.protocol.objects.prompt import Prompt
 from coprocd.protocol.objects.trigger import ProfileName, TriggerGiven
-from coprocd.protocol.objects.values import Argv, Env, Key, Labels, LogBytes, Name, Offset, Params, Rows, Seconds, SessionRef
+from coprocd.protocol.objects.values import Argv, Cells, Env, Key, Labels, LogBytes, Name, Offset, Params, Seconds, SessionRef
 
 
 class SessionCreate(Params, kw_only=True):
@@ -22,8 +22,8 @@ class SessionCreate(Params, kw_only=True):
     cwd: str | None = None
     env: Env = {}
     clear_env: bool = False
-    rows: Rows = 24
-    cols: Rows = 80
+    rows: Cells = 24
+    cols: Cells = 80
     profile: ProfileName = "default"
     coprocess: CoprocessSpec | None = None
     triggers: Annotated[list[TriggerGiven], Meta(max_length=2_000)] = []
@@ -50,8 +50,8 @@ class SessionRename(Params, kw_only=True):
 
 class SessionResize(Params, kw_only=True):
     session: SessionRef
-    rows: Rows
-    cols: Rows
+    rows: Cells
+    cols: Cells
 
 
 class SessionSignal(Params, kw_only=True):

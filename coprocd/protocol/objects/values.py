@@ -16,7 +16,7 @@ Name = Annotated[
     ),
 ]
 SessionRef = Annotated[str, Meta(min_length=1, max_length=255, description="an id, a name, or a unique prefix of an id")]
-Rows = Annotated[int, Meta(ge=1, le=65535)]
+Cells = Annotated[int, Meta(ge=1, le=65535)]
 Offset = Annotated[int, Meta(ge=0, le=2**62)]
 Seconds = Annotated[float, Meta(ge=0, le=31_536_000)]
 Key = Annotated[str, Meta(min_length=1, max_length=255, description="idempotency: the same key again has no second effect")]

@@ -1,8 +1,8 @@
 """GET /sessions/{session}/attach: the stream of a session to one who watches it and types (docs/attach.md).
 
 One receive loop and one sender a client. The sender takes what its `Viewer` has for it when the transport can take more, so that a client that
-does not read has a frame or two waiting for it and no more. What is typed waits in the socket while the session has no room for it. A client
-that is stuck is cut off, never waited for.
+does not read has a frame or two waiting for it and no more; an echo goes past it, in the pump's turn, where the transport holds nothing. What is
+typed waits in the socket while the session has no room for it. A client that is to go and is stuck is cut off, never waited for.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ MESSAGE_COSTS_BYTES = 4 << 10
 """So much of what a client sends is taken before others have their turn, each message counted as so much more than it holds."""
 
 GOING_S = 0.3
-"""A client has so long to take that the daemon ends; it will be back, and nothing is lost to it."""
+"""A client has so long to take the word that the daemon ends; it will be back, and nothing is lost to it."""
 
 ROOM_S = 1.0
 """How often it is looked whether there is room for what is typed, when nothing tells."""

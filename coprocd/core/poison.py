@@ -24,6 +24,7 @@ OFF_MOST_S = 600.0
 """For how long at first, and at most; each time is twice as long as the one before."""
 
 KEPT_MOST = 64
+"""Pieces of each kind, suspected and passed over, that are remembered; of more the oldest is forgotten, and fed again like any other."""
 
 
 class Poison:

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 MOST_BYTES = 1 << 20
 """Kept of a session, the newest; what one call or one action may add is as much."""
 
-
 MOST = 10_000
 """So many, however small."""
 

@@ -28,10 +28,8 @@ MEMORY_AGAIN_S = 1.0
 PAUSED_EVENT_S = 1.0
 """A pause is an event once it has lasted so long: short ones are how a slow reader and a fast writer go along."""
 
-
 STOPPED_S = 0.5
 """A terminal that takes no output while it is read, and from which none has come for so long, has been stopped."""
-
 
 FULL_BYTES = 3840
 """A chunk of so much is all that a terminal hands over at once (4,096 at most): more waits behind it."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from coprocd.runtime.session import Session
 
 REPLY_MOST_S = 5.0
+"""Time for a worker that hangs to be ended, and for the next one to draw the screen again."""
 
 TRIES_MOST = 2
 """A worker that has died of the same request so often does not get it again."""

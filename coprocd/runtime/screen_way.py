@@ -33,12 +33,13 @@ SAVE_MOST_BYTES = 8 << 20
 """So much output at most is fed again after a checkpoint, which takes a tenth of a second; of a small log half of it."""
 
 SAVE_SOON_BYTES = 64 << 10
-"""So much is in a checkpoint soon, when no more comes."""
+"""As much output as this behind the last checkpoint is in another soon, not only when it is SAVE_MOST_BYTES."""
 
 CANCEL = b"\x18"
 """Ends a sequence in progress (ECMA-48 CAN): shown where bytes of the output are not."""
 
 SIZES_MOST = 64
+"""Remembered since the checkpoint; of more the oldest is forgotten, as if the terminal had begun with it."""
 
 
 class Size(msgspec.Struct):

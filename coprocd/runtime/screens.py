@@ -39,7 +39,7 @@ SUSPECT_TICKS = 3
 START_MOST_TICKS = 100
 """A worker that does not begin within so many looks is started again."""
 
-AGAIN_S = 0.2
+AGAIN_S = 0.4
 AGAIN_MOST_S = 30.0
 """A worker that has not begun is started again after so long at first, then after twice as long each time, and after so long at most."""
 
@@ -172,8 +172,8 @@ class Screens:
 
     def _start_later(self) -> None:
         """A worker has not begun, or there were many."""
-        self._not_begun += 1
         self._start_due = self._loop.call_later(min(AGAIN_S * 2 ** min(self._not_begun, 16), AGAIN_MOST_S), self._start)
+        self._not_begun += 1
         if self.broken:
             for screen in list(self._screens.values()):
                 screen.let_run()

@@ -1,8 +1,8 @@
 """One who is attached to a session: how far it was shown the output, and what it is to be told besides.
 
-Sans transport: `take` says what is to be sent next, and whoever sends calls it again when that has left. Nothing is kept for one that does
-not read: its place in the log costs nothing, messages of a kind replace each other, and once the log has moved past its place
-it is to be sent a new picture of the screen (`behind`, `resync`). It holds nobody up.
+Sans transport: `take` says what is to be sent next, and whoever sends calls it again when that has left; `pass_on` has an echo sent at once.
+Nothing is kept for one that does not read: its place in the log costs nothing, messages of a kind replace each other, and once the log has
+moved past its place it is to be sent a new picture of the screen (`behind`, `resync`). It holds nobody up.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ import time
 from coprocctl.exits import EXIT_OUR_FAULT, Failure
 from coprocctl.output import note
 from coprocctl.websocket import WebSocket, target
+from coprocd.protocol import close_codes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ class Here:
         poll.register(self._wake, select.POLLIN)
         if not self._socket.closed:
             events = (select.POLLIN if len(self._held) < HELD_BYTES else 0) | (select.POLLOUT if self._socket.unsent_bytes else 0)
-            poll.register(self._socket.fileno(), events)
+            poll.register(self._socket.fd, events)
         if self._held and self._stdin >= 0:
             poll.register(self._stdin, select.POLLOUT)
         if self._stdout >= 0 and self._socket.unsent_bytes < HELD_BYTES:
@@ -152,7 +153,7 @@ class Here:
 
     def _on_closed(self, code: int, reason: str) -> None:
         """The coprocess is over. Where its session has ended the command gets end of file, and may take its time; else it is to end."""
-        self._end = reason if code in (1000, 1008) else "connection_lost"
+        self._end = reason if code in (close_codes.NORMAL, close_codes.POLICY) else "connection_lost"
         self._close_stdout()
         if self._end != "session_ended":
             self._close_stdin()

@@ -1,6 +1,6 @@
 """One websocket to the daemon (RFC 6455): frames over its Unix socket, never blocking once it is open.
 
-Owns the socket. Made for a loop around poll(2) that waits for `fileno()`: readable always, writable while `unsent_bytes`. Binary messages are a
+Owns the socket. Made for a loop around poll(2) or select(2) that waits for `fd`: readable always, writable while `unsent_bytes`. Binary messages are a
 stream here and handed over frame by frame; text messages are whole. Who sends must look at `unsent_bytes`: it is not bounded here.
 The library costs a command some 50 ms: imported by the commands that stay connected, never by others.
 """
@@ -18,6 +18,7 @@ from websockets.uri import parse_uri
 
 from coprocctl.connection import connect, refusal
 from coprocctl.exits import EXIT_FAILED, EXIT_TIMED_OUT, ConnectionLost, Failure
+from coprocd.protocol import close_codes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
 RECEIVE_BYTES = 96 << 10
 MESSAGE_BYTES = 32 << 20
 """The longest message; the daemon sends none that is near."""
-
-NORMAL, ABNORMAL = 1000, 1006
-"""Close codes: done; and what stands for a connection that ended without a word (RFC 6455 §7.4.1)."""
 
 OPENING_S = 30.0
 """How long the upgrade may take: a daemon that was just started loads HTTP last."""
@@ -60,7 +58,7 @@ class WebSocket:
         """
         self._socket = connect(path, OPENING_S)
         self.fd = self._socket.fileno()
-        """The socket, for select(2)."""
+        """The socket, to be waited for; it is closed after `abort`."""
         subprotocols = [Subprotocol(subprotocol)] if subprotocol else None
         self._protocol = ClientProtocol(parse_uri(f"ws://localhost{target}"), subprotocols=subprotocols, max_size=MESSAGE_BYTES)
         self._unsent = b""
@@ -84,10 +82,6 @@ class WebSocket:
     def __exit__(self, *_: object) -> None:
         self.abort()
 
-    def fileno(self) -> int:
-        """The socket, for poll(2)."""
-        return self._socket.fileno()
-
     @property
     def unsent_bytes(self) -> int:
         """How much is to be sent, once the socket is writable."""
@@ -95,7 +89,7 @@ class WebSocket:
 
     @property
     def waiting(self) -> bool:
-        """Whether `receive` has something that poll(2) does not see: what came with the upgrade."""
+        """Whether `receive` has something that poll(2) and select(2) do not see: what came with the upgrade."""
         return bool(self._waiting)
 
     @property
@@ -119,13 +113,13 @@ class WebSocket:
             return []
         if not data:
             self.closed = True
-            return [Received("closed", text="the daemon closed the connection", code=ABNORMAL)]
+            return [Received("closed", text="the daemon closed the connection", code=close_codes.ABNORMAL)]
         protocol = self._protocol
         protocol.receive_data(data)
         found = [received for frame in protocol.events_received() if isinstance(frame, Frame) and (received := self._taken(frame))]
         if protocol.parser_exc is not None and not self.closed:
             self.closed = True
-            found.append(Received("closed", text=str(protocol.parser_exc), code=ABNORMAL))
+            found.append(Received("closed", text=str(protocol.parser_exc), code=close_codes.ABNORMAL))
         return found
 
     def send_binary(self, data: bytes) -> None:
@@ -140,7 +134,7 @@ class WebSocket:
             self._protocol.send_text(text.encode())
             self._pass_on()
 
-    def close(self, code: int = NORMAL, reason: str = "") -> None:
+    def close(self, code: int = close_codes.NORMAL, reason: str = "") -> None:
         """Queues a close, after which nothing is sent any more; the daemon's answer to it comes as `closed`."""
         if not (self.closed or self.closing):
             self.closing = True

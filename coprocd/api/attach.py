@@ -18,7 +18,8 @@ from aiohttp import WSMessage, WSMsgType, web
 from coprocd.api import envelope, query
 from coprocd.api.limits import ApiLimits
 from coprocd.platform import peer
-from coprocd.protocol.attach import CLOSED, GOING_AWAY, INPUT_FRAME_BYTES, SUBPROTOCOL
+from coprocd.protocol import close_codes
+from coprocd.protocol.attach import INPUT_FRAME_BYTES, SUBPROTOCOL
 from coprocd.protocol.errors import CoprocdError
 from coprocd.protocol.objects import Attach, AttachAck, AttachDetach, AttachRedraw, AttachResize
 from coprocd.runtime.viewer import Message, Viewer
@@ -181,12 +182,12 @@ class AttachStream:
             if not viewer.has_all:
                 await viewer.wait()
         if viewer.leaves_for == "daemon":
-            return GOING_AWAY, b"the daemon ends; connect again"
+            return close_codes.GOING_AWAY, b"the daemon ends; connect again"
         if viewer.leaves_for is not None:
             await self._put({"type": "detached", "by": viewer.leaves_for})
-            return CLOSED, b"detached"
+            return close_codes.NORMAL, b"detached"
         await self._put({"type": "exit", "exit_status": session.record.exit_status, "signal": session.record.signal})
-        return CLOSED, b"the session has ended"
+        return close_codes.NORMAL, b"the session has ended"
 
     async def _resync(self) -> None:
         """Sends a snapshot, where one is needed."""
@@ -239,7 +240,7 @@ class AttachStream:
             elif message.type is not WSMsgType.PONG:
                 break
         if message.type is WSMsgType.CLOSE and not self._closing:
-            await self._say_close(CLOSED)
+            await self._say_close(close_codes.NORMAL)
 
     async def _type(self, data: bytes) -> None:
         """Types it, as soon as there is room."""

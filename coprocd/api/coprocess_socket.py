@@ -21,6 +21,7 @@ from aiohttp import WSMsgType, web
 from coprocd.api import query
 from coprocd.api.http_protocol import HttpProtocol
 from coprocd.platform import pipes, sockets
+from coprocd.protocol import close_codes
 from coprocd.protocol.errors import CoprocdError
 from coprocd.protocol.objects import CoprocessConnect, CoprocessSpec, EndReason
 from coprocd.runtime.partner import CONNECTION, Remote
@@ -33,10 +34,8 @@ ROUTE = "GET /sessions/{session}/coprocess"
 MESSAGE_BYTES = 1 << 20
 """The largest message from a client: it is held whole before it is typed. A larger one ends the connection with 1009."""
 
-_CODES: dict[str, int] = {"stalled": 1008, "not_reading": 1008}
-"""The codes of our close frames where they are not 1000 (RFC 6455 §7.4.1): policy violation."""
-
-_NORMAL, _GOING_AWAY, _UNSUPPORTED = 1000, 1001, 1003
+_CODES: dict[EndReason, int] = {"stalled": close_codes.POLICY, "not_reading": close_codes.POLICY}
+"""The codes of our close frames where they are not NORMAL."""
 
 _REASON_BYTES = 123
 """What fits a close frame beside its code."""
@@ -118,7 +117,7 @@ class CoprocessSocket:
 
     def go_away(self) -> None:
         """Tells the client that the daemon ends, and so does the coprocess."""
-        self._close(_GOING_AWAY, "the daemon ends")
+        self._close(close_codes.GOING_AWAY, "the daemon ends")
 
     @property
     def _transport(self) -> asyncio.Transport | None:
@@ -130,7 +129,7 @@ class CoprocessSocket:
         self._stdin, self._stdout = stdin, stdout
 
     def close(self, reason: EndReason) -> None:
-        self._close(_CODES.get(reason, _NORMAL), reason)
+        self._close(_CODES.get(reason, close_codes.NORMAL), reason)
 
     def abort(self) -> None:
         if self._transport is not None:
@@ -176,7 +175,7 @@ class CoprocessSocket:
                 elif message.type is WSMsgType.CLOSE:
                     if self._closing is None:
                         reason = "exited"
-                        self._close(_NORMAL, reason)
+                        self._close(close_codes.NORMAL, reason)
                     return
                 else:
                     return
@@ -208,7 +207,7 @@ class CoprocessSocket:
         if message == {"type": "eof"}:
             self._close_stdout()
             return True
-        self._close(_UNSUPPORTED, 'a text message is for control: {"type": "eof"}; what is to be typed is binary')
+        self._close(close_codes.UNSUPPORTED, 'a text message is for control: {"type": "eof"}; what is to be typed is binary')
         return False
 
     # -- its end --------------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import asyncio
 from aiohttp import WSMsgType, web
 
 from coprocd.api.connection import Connection, Connections
+from coprocd.protocol import close_codes
 
 
 async def serve(request: web.Request, connections: Connections) -> web.WebSocketResponse:
@@ -55,6 +56,6 @@ async def _send(socket: web.WebSocketResponse, connection: Connection, unsent: a
             for message in messages:
                 await socket.send_frame(message, WSMsgType.TEXT)
         if connection.draining and connection.idle:
-            await socket.close(code=1001, message=b"the daemon ends; connect again")
+            await socket.close(code=close_codes.GOING_AWAY, message=b"the daemon ends; connect again")
             return
         await unsent.wait()

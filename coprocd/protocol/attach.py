@@ -12,9 +12,3 @@ INPUT_FRAME_BYTES = 128 << 10
 
 ACK_WINDOW_BYTES = 2 << 20
 """A client that has acked once is sent no more than this beyond its last ack."""
-
-CLOSED = 1000
-"""The session has exited, or the client was detached."""
-
-GOING_AWAY = 1001
-"""The daemon ends, and another may follow: connect again, and resume."""

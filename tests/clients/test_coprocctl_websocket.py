@@ -8,8 +8,10 @@ from collections.abc import Iterator
 
 import pytest
 from coprocctl.exits import NoDaemon, Refused
-from coprocctl.websocket import ABNORMAL, NORMAL, Received, WebSocket, target
+from coprocctl.websocket import Received, WebSocket, target
 from support.live import PATIENCE_S, Live, live
+
+from coprocd.protocol import close_codes
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +24,7 @@ def received(socket: WebSocket) -> Received:
     """The next that comes; what is unsent is sent meanwhile."""
     poll = select.poll()
     while True:
-        poll.register(socket.fileno(), select.POLLIN | (select.POLLOUT if socket.unsent_bytes else 0))
+        poll.register(socket.fd, select.POLLIN | (select.POLLOUT if socket.unsent_bytes else 0))
         assert socket.waiting or poll.poll(PATIENCE_S * 1000)
         socket.flush()
         if found := socket.receive():
@@ -57,7 +59,7 @@ def test_a_close_is_answered_and_nothing_is_sent_after_it(daemon: Live) -> None:
         socket.close()
         socket.send_text(call("daemon.info"))
         end = received(socket)
-        assert (end.kind, end.code) == ("closed", NORMAL)
+        assert (end.kind, end.code) == ("closed", close_codes.NORMAL)
         assert socket.receive() == []
 
 
@@ -65,7 +67,7 @@ def test_a_daemon_that_dies_closes_it_without_a_word(daemon: Live) -> None:
     with WebSocket(daemon.socket, "/rpc") as socket:
         daemon.kill()
         end = received(socket)
-        assert (end.kind, end.code) == ("closed", ABNORMAL)
+        assert (end.kind, end.code) == ("closed", close_codes.ABNORMAL)
 
 
 def test_an_error_in_place_of_the_upgrade_is_raised_as_the_refusal_that_it_is(daemon: Live) -> None:

@@ -49,7 +49,7 @@ class Connected(WebSocket):
 
     def _step(self) -> None:
         poll = select.poll()
-        poll.register(self.fileno(), select.POLLIN | (select.POLLOUT if self.unsent_bytes else 0))
+        poll.register(self.fd, select.POLLIN | (select.POLLOUT if self.unsent_bytes else 0))
         assert self.waiting or poll.poll(PATIENCE_S * 1000), f"nothing came; read so far {bytes(self.data[-200:])!r}"
         self.flush()
         for received in self.receive():

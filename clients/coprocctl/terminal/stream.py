@@ -66,7 +66,7 @@ class Stream:
             socket = self.socket
             if socket is None:
                 raise ConnectionLost("the daemon closed the connection before it said what was attached")
-            if not socket.waiting and not select.select([socket], [], [], max(deadline - time.monotonic(), 0))[0]:
+            if not socket.waiting and not select.select([socket.fd], [], [], max(deadline - time.monotonic(), 0))[0]:
                 raise Failure("the daemon does not answer; look at: coprocctl daemon logs", EXIT_TIMED_OUT, "timed_out")
             self._came = self.receive()
         kind, message = self._came.pop(0)

@@ -103,7 +103,7 @@ def completes(action: argparse.Action, what: str | list[str]) -> argparse.Action
 
 
 def socket_path(args: argparse.Namespace) -> str:
-    """The daemon's socket: `--socket`, else where contract.md has it."""
+    """The daemon's socket: `--socket`, else the place that `coprocd.protocol.places` has for it."""
     given: str | None = args.socket
     if given:
         return os.path.abspath(given)

@@ -1,12 +1,11 @@
 """How a command fails: one exception, which carries the message, the exit status and what `--json` prints.
 
-Statuses are of contract.md: 0; 1 failed; 2 usage; 3 no such session; 4 refused; 5 no daemon; 124 timed out; 125 the
-fault is ours; 130 interrupted; 141 whoever read our output went away.
+What each status means, and will go on meaning, is in STATUSES, which `--help` shows; 141 is that of a command whose output nobody reads any more.
 """
 
 from __future__ import annotations
 
-from coprocd.protocol.errors import ERRORS, EXIT_FAILED, EXIT_NO_DAEMON, EXIT_OUR_FAULT, EXIT_TIMED_OUT, EXIT_USAGE
+from coprocd.protocol.errors import ERRORS, EXIT_FAILED, EXIT_NO_DAEMON, EXIT_OUR_FAULT, EXIT_REFUSED, EXIT_TIMED_OUT, EXIT_USAGE
 
 __all__ = [
     "EXIT_FAILED",
@@ -14,6 +13,7 @@ __all__ = [
     "EXIT_NO_DAEMON",
     "EXIT_NO_READER",
     "EXIT_OUR_FAULT",
+    "EXIT_REFUSED",
     "EXIT_TIMED_OUT",
     "EXIT_USAGE",
     "STATUSES",
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 EXIT_NO_READER = 141  # 128 + SIGPIPE
-
 
 STATUSES = """\
 exit status:

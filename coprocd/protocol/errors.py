@@ -45,9 +45,10 @@ ERRORS: dict[str, tuple[int, int]] = {
 
 CODES_BY_NUMBER: dict[int, str] = {number: code for code, (number, _) in ERRORS.items()}
 
-# Exit statuses of coprocctl that no error code has of itself.
+# Exit statuses of coprocctl where there is no error of the daemon's that has one.
 EXIT_FAILED = 1
 EXIT_USAGE = 2
+EXIT_REFUSED = 4
 EXIT_NO_DAEMON = 5
 EXIT_TIMED_OUT = 124
 EXIT_OUR_FAULT = 125

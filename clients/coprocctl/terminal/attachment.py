@@ -12,11 +12,11 @@ import signal
 import time
 
 from coprocctl.connection import Connection, remedy
-from coprocctl.exits import Failure, NoDaemon
+from coprocctl.exits import EXIT_REFUSED, Failure, NoDaemon
 from coprocctl.format import escaped
 from coprocctl.terminal import notification
 from coprocctl.terminal.drawing import Drawing
-from coprocctl.terminal.hold import PATIENCE_S, Hold
+from coprocctl.terminal.hold import Hold
 from coprocctl.terminal.indicator import Indicator
 from coprocctl.terminal.keyboard import Key, Keyboard
 from coprocctl.terminal.question import Question
@@ -40,7 +40,10 @@ TICK_S = 0.25
 """How often it is looked what time changes, while there is something that it does."""
 KEPT_BYTES = 64 << 10
 """What is typed while there is no connection is kept so far; more is refused with a bell."""
+CALL_S = 2.0
+"""How long the daemon may take for what is asked of it beside the stream: nothing is shown meanwhile."""
 STOP_GRACE_S = 0.5
+"""Between SIGTERM and SIGKILL for the coprocess that pauses the session: whoever pressed the key waits for it."""
 STOP_KEY = Key("^]")
 BELL = b"\x07"
 
@@ -57,11 +60,7 @@ class Options:
 
 
 class Done(Exception):
-    """The end; `text` is what is to be said of it."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
-        self.text = text
+    """The end; its text is what is to be said of it."""
 
 
 class Attachment:
@@ -92,7 +91,8 @@ class Attachment:
             self._stream.open(self._drawing.room(*self._size), wait=True)
             session = self._stream.begin(OPENING_S)["session"]
             if os.environ.get("COPROCD_SESSION") == session["id"]:
-                raise Failure(f"this is session {escaped(session['name'])}: attached to itself it would show what it shows", 4, "refused")
+                what = f"this is session {escaped(session['name'])}, which is not attached to itself; attach from another terminal"
+                raise Failure(what, EXIT_REFUSED, "refused")
             self._name = self._drawing.title.name = escaped(session["name"])
             return self._run()
         finally:
@@ -115,7 +115,7 @@ class Attachment:
             finally:
                 self._hold.give_back(self._drawing.end(), self._drawing.modes.talks)
         except Done as done:
-            return done.text
+            return str(done)
         except TerminalGone:
             return ""
         finally:
@@ -254,8 +254,8 @@ class Attachment:
     def _call(self, method: str, params: dict[str, Any]) -> None:
         """Has the daemon do something, on a connection of its own; a bell where it does not."""
         try:
-            with Connection(self._path, timeout_s=PATIENCE_S) as connection:
-                connection.call(method, params, timeout_s=PATIENCE_S)
+            with Connection(self._path, timeout_s=CALL_S) as connection:
+                connection.call(method, params, timeout_s=CALL_S)
         except Failure:
             self._hold.write(BELL)
 

@@ -5,8 +5,6 @@ Owns raw mode, and the guardian that gives the terminal back where the client ca
 
 from __future__ import annotations
 
-import select
-
 from coprocctl.terminal.guardian import Guardian
 from coprocctl.terminal.signals import Signals
 from coprocctl.terminal.tty import TerminalGone, Tty
@@ -43,7 +41,7 @@ class Hold:
         """The terminal is as it was. `flush`: what it has sent and nobody has typed is forgotten."""
         flush = flush and self._signals.ending is None
         try:
-            if select.select([], [1], [], PATIENCE_S)[1]:
+            if self._tty.takes(PATIENCE_S):
                 self._tty.write(end)
         except (TerminalGone, OSError):
             flush = False

@@ -7,6 +7,7 @@ whoever else has them open would see it otherwise; a write to a terminal that ta
 from __future__ import annotations
 
 import os
+import select
 import termios
 
 from coprocctl.exits import EXIT_FAILED, Failure
@@ -70,6 +71,10 @@ class Tty:
         if not data:
             raise TerminalGone
         return data
+
+    def takes(self, patience_s: float) -> bool:
+        """Whether there is room for something to be written, now or within so long."""
+        return bool(select.select([], [_OUTPUT], [], patience_s)[1])
 
     def write(self, data: bytes) -> None:
         """Shows it all, with one system call as a rule. Raises TerminalGone."""

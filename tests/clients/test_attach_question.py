@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from coprocctl.output import cut
 from coprocctl.terminal.question import ANSWER_CHARACTERS, Question
 
 
@@ -60,7 +61,25 @@ def test_a_password_is_not_shown_and_text_is() -> None:
     for kind, shown in (("password", False), ("text", True)):
         asked = question(kind)
         asked.feed(b"secret")
-        assert ("secret" in asked.line()) is shown and "What?" in asked.line()
+        assert ("secret" in asked.line(80)) is shown and "What?" in asked.line(80)
+
+
+@pytest.mark.parametrize("cols", [20, 33, 80])
+@pytest.mark.parametrize("message", ["What?", "A question that is longer than its row, " * 3, "宽" * 100], ids=["short", "long", "wide"])
+@pytest.mark.parametrize(
+    "typed", ["", "the end", "a/path/" * 30 + "the end", "宽" * 100 + "the end"], ids=["nothing", "short", "long", "wide"]
+)
+def test_the_end_of_what_is_typed_is_seen_however_long_it_or_the_message_is(cols: int, message: str, typed: str) -> None:
+    asked = Question({"id": "p1", "kind": "text", "message": message})
+    asked.feed(typed.encode())
+    shown = cut(asked.line(cols), cols)
+    assert shown.startswith(f"? {message[:3]}") and typed[-5:] in shown and "▏" in shown
+
+
+@pytest.mark.parametrize("cols", [20, 80])
+def test_a_long_message_leaves_room_for_which_keys_answer_it(cols: int) -> None:
+    asked = Question({"id": "p1", "kind": "confirm", "message": "Sure? " * 50})
+    assert cut(asked.line(cols), cols).endswith("… (y/n)")
 
 
 def test_the_path_of_a_file_is_completed_and_answered_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,11 +90,11 @@ def test_the_path_of_a_file_is_completed_and_answered_whole(tmp_path: Path, monk
     monkeypatch.chdir(tmp_path)
     asked = question("file")
     asked.feed(b"~/re\t")
-    assert "~/report" in asked.line() and "report-1.txt  report-2.txt  reports/" in asked.line()
+    assert "~/report" in asked.line(80) and "report-1.txt  report-2.txt  reports/" in asked.line(80)
     asked.feed(b"s\t")
-    assert "~/reports/" in asked.line()
+    assert "~/reports/" in asked.line(80)
     asked.feed(b"\t")
-    assert "no such file" in asked.line()
+    assert "no such file" in asked.line(80)
     asked.feed(b"\r")
     assert asked.value == str(tmp_path / "reports")
     assert answer(b"report-1\t\r", "file") == os.path.join(tmp_path, "report-1.txt")

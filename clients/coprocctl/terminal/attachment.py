@@ -245,6 +245,7 @@ class Attachment:
         """The last row is for the question, if there is one."""
         if self._question is not None:
             self._drawing.status.cover(*self._size)
+            self._drawing.status.show(self._question.line(self._size[1]))
 
     def _stop_what_pauses(self) -> None:
         """Has the coprocess ended that does not read."""
@@ -386,7 +387,7 @@ class Attachment:
         self._keyboard.stop = STOP_KEY if self._indicator.stoppable(now) else None
         self._drawing.title.mark(self._indicator.mark(now))
         if self._question is not None:
-            self._drawing.status.show(self._question.line())
+            self._drawing.status.show(self._question.line(self._size[1]))
         elif self._options.status:
             self._drawing.status.show(self._indicator.line(now, time.time()))
         self._tick_at = now + TICK_S if self._indicator.changes_with_time or self._drawing.status.due else None

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import re
 
+from coprocctl.output import cut, width
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -51,12 +53,16 @@ class Question:
             if character := _character(found):
                 self._press(character)
 
-    def line(self) -> str:
-        """What is to be shown."""
+    def line(self, cols: int) -> str:
+        """What is to be shown on a row of so many columns: where it is too long, the beginning of the message and the end of what was typed."""
         if self._kind == "confirm":
-            return f"? {self._message} (y/n)"
+            return f"? {cut(self._message, max(cols - len('?  (y/n)'), 0))} (y/n)"
         shown = "" if self._kind == "password" else self._text
-        return f"? {self._message} {shown}{_CURSOR}{self._hint or '  Esc refuses'}"
+        room = max(cols - len(f"?  {_CURSOR}"), 0)
+        message = cut(self._message, max(room - width(shown), room // 2))
+        line = f"? {message} {_end(shown, room - width(message))}{_CURSOR}"
+        left = cols - width(line)
+        return line + (cut(self._hint or "  Esc refuses", left) if left > 0 else "")
 
     def _press(self, character: str) -> None:
         self._hint = ""
@@ -80,6 +86,15 @@ class Question:
 
     def _answer(self, value: str | bool | None) -> None:
         self.answered, self.value = True, value
+
+
+def _end(text: str, room: int) -> str:
+    """What is at the end of `text` in at most `room` cells, with `…` where something was cut."""
+    if width(text) <= room:
+        return text
+    while text and width(text) > max(room - 1, 0):
+        text = text[1:]
+    return "…" + text
 
 
 def completed(text: str) -> tuple[str, str]:

@@ -22,7 +22,7 @@ from coprocd.screen.pen import BARE_PEN, pen
 
 ORIGIN, AUTOWRAP, CURSOR_VISIBLE, MARGINS, SYNCHRONIZED, CLUSTERS = 6, 7, 25, 69, 2026, 2027
 INSERT, RECEIVE, NEWLINE = 4, 12, 20
-BLINK = 12
+BLINK, KEYPAD = 12, 66
 
 MODES = {
     **dict.fromkeys((1, 5, 8, 9, 45, 66, 67, 1000, 1002, 1003, 1004, 1005, 1006, 1015, 1016, 1039, 1045, 2004, 2031, 2033, 5522), False),
@@ -37,6 +37,9 @@ ANSI mode 2 locks the keyboard, and with it the key that detaches.
 
 _OWN = (8, 67, 1007, 1035, 1036, 1039, 1045, CLUSTERS)
 """Modes that are a terminal's own settings: they are set where the session has, and not taken back where it has not."""
+
+_APART = (AUTOWRAP, CLUSTERS, KEYPAD)
+"""Modes that are not set with the others: two change how text is printed, and the keypad's is known to more terminals as ESC =."""
 
 _KEYBOARD_LEVELS = 8
 _NO_KEYBOARD_FLAGS = b"\x1b[<%du" % _KEYBOARD_LEVELS
@@ -74,7 +77,8 @@ def redraw(terminal: Terminal) -> bytes:
     out = [take_back(), below, brush.taken(), _tabs(terminal, cols), saved, margins.set(), terminal.fragment("keyboard")]
     out += [_colors(terminal), keyboard, saved_modes]
     modes = {mode: terminal.mode(mode) for mode in MODES}
-    out.append(_set_modes({mode: value for mode, value in modes.items() if value != MODES[mode] and mode not in (AUTOWRAP, CLUSTERS)}))
+    out.append(_set_modes({mode: value for mode, value in modes.items() if value != MODES[mode] and mode not in _APART}))
+    out.append(b"\x1b=" if modes[KEYPAD] else b"")
     out += [b"\x1b[12l" if not terminal.mode(RECEIVE, ansi=True) else b"", b"\x1b[20h" if terminal.mode(NEWLINE, ansi=True) else b""]
     out.append(_shape(terminal))
     if title := terminal.title:

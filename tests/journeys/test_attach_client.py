@@ -32,6 +32,24 @@ def test_the_screen_is_the_same_cell_by_cell_when_attached_again(daemon: Live, t
     detach(terminal)
 
 
+def test_what_was_set_while_attached_is_set_when_attached_again(daemon: Live, terminal: Outer) -> None:
+    """As the terminal understands it: not all know the mode 66 for the keypad, as the session's screen does."""
+    session, modes, _ = ready(
+        daemon, terminal, "sh", "-c", "echo ready; read go; printf '\\033=\\033[?1;1002;1006h\\033[?7;25l\\033[4hset'; exec sleep 600"
+    )
+    attach(terminal, session, until="ready")
+    terminal.type("", "Enter")
+    terminal.await_text("set")
+    changed = terminal.modes()
+    assert changed["keypad_flag"] == changed["keypad_cursor_flag"] == changed["insert_flag"] == "1"
+    detach(terminal)
+    assert terminal.modes() == modes
+    attach(terminal, session, until="set")
+    terminal.await_(lambda: terminal.modes() == changed)
+    detach(terminal)
+    assert terminal.modes() == modes
+
+
 def test_a_shell_is_the_same_when_attached_again_and_the_terminal_keeps_its_scrollback(daemon: Live, terminal: Outer) -> None:
     session, _, _ = ready(daemon, terminal)
     terminal.type("echo before the session", "Enter")

@@ -172,6 +172,21 @@ def test_a_session_that_is_not_there_is_made_if_asked_for(daemon: Live, terminal
         terminal.await_text("at 21")
         detach(terminal)
     assert len([session for session in daemon.call("session.list") if session["name"] == "fresh"]) == 1
+    daemon.call("session.close", session="fresh")
+
+
+def test_one_that_has_ended_is_shown_and_made_anew_if_asked_for(daemon: Live, terminal: Outer) -> None:
+    ended = daemon.create(shell="printf '\\n\\n\\n\\nthe old one\\n'", name="again")
+    daemon.await_(lambda: daemon.call("session.get", session=ended)["state"] == "exited")
+    for which in ("again", f"-A {ended}"):
+        attach(terminal, which, until="[session again ended, status 0]\nleft=0")
+        assert "the old one" in terminal.text()
+    attach(terminal, "again", "-A", until="")
+    daemon.await_(lambda: any(session["state"] == "running" and session["clients"] for session in daemon.call("session.list")))
+    terminal.type("echo at $((20+1))", "Enter")
+    terminal.await_text("at 21")
+    detach(terminal)
+    assert [session["state"] for session in daemon.call("session.list") if session["name"] == "again"] == ["exited", "running"]
 
 
 def test_a_new_session_is_attached_on_a_terminal(daemon: Live, terminal: Outer) -> None:

@@ -7,6 +7,7 @@ import os
 import sys
 
 from coprocctl.arguments import add_session, seconds, socket_path
+from coprocctl.connection import Connection
 from coprocctl.exits import EXIT_USAGE, Failure, Refused
 
 EPILOG = """\
@@ -16,7 +17,7 @@ See docs/attaching.md.
 
 examples:
   coprocctl attach build
-  coprocctl attach -A work                 # makes the session where there is none
+  coprocctl attach -A work                 # makes the session where none runs
   coprocctl attach build --read-only
 """
 DETACH_KEY = "^\\"
@@ -26,7 +27,7 @@ RECONNECT_S = 30.0
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     add_session(parser)
-    parser.add_argument("-A", "--create", action="store_true", help="start a session of that name, with your shell, where there is none")
+    parser.add_argument("-A", "--create", action="store_true", help="start a session of that name, with your shell, where none runs")
     parser.add_argument("--read-only", action="store_true", help="look on: what is typed here is not typed there")
     add_attaching(parser)
 
@@ -53,10 +54,13 @@ def add_attaching(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     path = socket_path(args)
-    try:
+    if not args.create:
         return attach(path, args.session, args)
+    try:
+        if not _has_ended(path, args.session):
+            return attach(path, args.session, args)
     except Failure as failure:
-        if not args.create or failure.code not in ("session_not_found", "no_daemon"):
+        if failure.code not in ("session_not_found", "no_daemon"):
             raise
     from coprocctl.commands import new
 
@@ -67,6 +71,13 @@ def run(args: argparse.Namespace) -> int:
             raise
         session = args.session
     return attach(path, session, args)
+
+
+def _has_ended(path: str, name: str) -> bool:
+    """Whether the job of the session of that name has ended, so that the name is free again; not where `name` is its id, or a part of it."""
+    with Connection(path) as connection:
+        session = connection.call("session.get", {"session": name})
+    return bool(session["state"] != "running" and session["name"] == name)
 
 
 def attach(path: str, session: str, args: argparse.Namespace) -> int:

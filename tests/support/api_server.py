@@ -41,7 +41,7 @@ class Sum(Struct, forbid_unknown_fields=True):
 class Text(objects.Params, kw_only=True):
     session: objects.SessionRef
     text: str = ""
-    rows: objects.Rows = 24
+    rows: objects.Cells = 24
 
 
 class Size(Struct, forbid_unknown_fields=True):

@@ -16,6 +16,7 @@ import msgspec
 from aiohttp import WSMessage, WSMsgType, web
 
 from coprocd.api import envelope, query
+from coprocd.api.in_progress import InProgress
 from coprocd.api.limits import ApiLimits
 from coprocd.platform import peer
 from coprocd.protocol import close_codes
@@ -51,20 +52,13 @@ class AttachStreams:
     def __init__(self, daemon: Any, limits: ApiLimits) -> None:
         self._daemon = daemon
         self._limits = limits
-        self._open: dict[AttachStream, None] = {}
-        self._none_open = asyncio.Event()
+        self._open = InProgress[AttachStream]()
         self._ending = False
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Upgrades the request and serves it until either side ends it. What is wrong with the request is a CoprocdError."""
         session: Session = self._daemon.sessions.resolve(request.match_info["session"])
-        params = _query(request)
-        if params.epoch == session.log.epoch and params.since is not None and params.since > session.log.end:
-            raise CoprocdError(
-                "invalid_params",
-                f"attach: session {session.record.name} has printed {session.log.end} bytes in epoch {params.epoch}, and since is {params.since}",
-                output_offset=session.log.end,
-            )
+        params = _query(request, session)
         socket = web.WebSocketResponse(
             compress=False, autoping=False, autoclose=False, max_msg_size=INPUT_FRAME_BYTES, protocols=(SUBPROTOCOL,)
         )
@@ -78,23 +72,10 @@ class AttachStreams:
         if params.since is not None and params.epoch == session.log.epoch:
             viewer.resume(session.injections.resumed(params.since, params.injected))
         stream = AttachStream(socket, transport, session, viewer, self._limits.hangup_grace_s)
-        self._open[stream] = None
-        if self._ending:
-            viewer.leave("daemon")
-        sender = asyncio.create_task(stream.send(self._daemon.describe().protocol))
-        try:
-            await asyncio.create_task(stream.receive())  # its own: what is typed need not come through all who wait for it here
-        except CoprocdError as error:
-            log.info("session %s: a client was cut off: %s", session.id, error)
-        except Exception:  # the connection is a websocket now: there is nothing else to answer
-            log.exception("session %s: receiving from a client failed", session.id)
-        finally:
-            del self._open[stream]
-            if not self._open:
-                self._none_open.set()
-            sender.cancel()
-            session.viewers.detach(viewer)
-            stream.close()
+        with self._open.during(stream):
+            if self._ending:
+                viewer.leave("daemon")
+            await stream.run(self._daemon.describe().protocol)
         return socket
 
     def end(self) -> None:
@@ -105,13 +86,11 @@ class AttachStreams:
 
     async def ended(self) -> None:
         """Returns when there is none: each has been told, or cut off."""
-        while self._open:
-            self._none_open.clear()
-            await self._none_open.wait()
+        await self._open.ended()
 
 
 class AttachStream:
-    """One client's. `send` and `receive` run side by side, and what ends one ends the other."""
+    """One client's, for as long as it `run`s."""
 
     def __init__(
         self, socket: web.WebSocketResponse, transport: asyncio.Transport, session: Session, viewer: Viewer, grace_s: float
@@ -129,10 +108,21 @@ class AttachStream:
         viewer.on_leave = self._on_leave
         viewer.can_send_now, viewer.send_now = self._can_send_now, self._send_now
 
-    def close(self) -> None:
-        """Ends the connection, once it has taken what was sent."""
-        self._transport.close()
-        self._cut_off_later()
+    async def run(self, protocol: object) -> None:
+        """Sends and receives side by side, until the client has ended the connection or was cut off."""
+        sender = asyncio.create_task(self._send(protocol))
+        try:
+            # In a task of its own, so that a key does not wake every coroutine that awaits this one.
+            await asyncio.create_task(self._receive())
+        except CoprocdError as error:
+            log.info("session %s: a client was cut off: %s", self._session.id, error)
+        except Exception:  # the connection is a websocket now: there is nothing else to answer
+            log.exception("session %s: receiving from a client failed", self._session.id)
+        finally:
+            sender.cancel()
+            self._session.viewers.detach(self.viewer)
+            self._transport.close()
+            self._cut_off_later()
 
     def _on_leave(self) -> None:
         if self.viewer.leaves_for == "daemon":
@@ -145,7 +135,7 @@ class AttachStream:
 
     # -- to the client -----------------------------------------------------------------------------------------------------
 
-    async def send(self, protocol: object) -> None:
+    async def _send(self, protocol: object) -> None:
         """Sends what the viewer has, until it has all or is to go; the client then closes the connection, or is cut off."""
         try:
             code, why = await self._send_all(protocol)
@@ -176,8 +166,7 @@ class AttachStream:
             await self._resync()
             if viewer.leaving:
                 break
-            messages = viewer.take()
-            for message in messages:
+            for message in viewer.take():
                 await self._put(message)
             if not viewer.has_all:
                 await viewer.wait()
@@ -214,14 +203,14 @@ class AttachStream:
         frame = self._socket.send_frame(output, WSMsgType.BINARY)
         try:
             frame.send(None)
-        except (StopIteration, ConnectionError):  # it was sent, or the client has gone, which `receive` finds
+        except (StopIteration, ConnectionError):  # it was sent, or the client has gone, which `_receive` finds
             return
         frame.close()  # it waits all the same, and nobody knows for what: the client is to connect again
         self._transport.abort()
 
     # -- from the client ---------------------------------------------------------------------------------------------------
 
-    async def receive(self) -> None:
+    async def _receive(self) -> None:
         """Takes what the client sends, until it ends."""
         taken_bytes = 0
         while True:
@@ -286,13 +275,19 @@ class AttachStream:
         self.viewer.tell({"type": "error", "code": error.code, "message": error.message}, "error")
 
 
-def _query(request: web.Request) -> Attach:
-    """The query of the request; `invalid_params` names what is wrong with it."""
+def _query(request: web.Request, session: Session) -> Attach:
+    """The query of the request to `session`; `invalid_params` names what is wrong with it."""
     params = query.convert(query.names(request, "attach"), Attach, "attach")
     if (params.rows is None) != (params.cols is None):
         raise CoprocdError("invalid_params", "attach: rows and cols go together")
     if (params.since is None) != (params.epoch is None) or (params.injected is not None and params.since is None):
         raise CoprocdError(
             "invalid_params", "attach: since and epoch go together, and injected with them: as `attached` and `offset` gave them"
+        )
+    if params.epoch == session.log.epoch and params.since is not None and params.since > session.log.end:
+        raise CoprocdError(
+            "invalid_params",
+            f"attach: session {session.record.name} has printed {session.log.end} bytes in epoch {params.epoch}, and since is {params.since}",
+            output_offset=session.log.end,
         )
     return params

@@ -20,6 +20,7 @@ from aiohttp import WSMsgType, web
 
 from coprocd.api import query
 from coprocd.api.http_protocol import HttpProtocol
+from coprocd.api.in_progress import InProgress
 from coprocd.platform import pipes, sockets
 from coprocd.protocol import close_codes
 from coprocd.protocol.errors import CoprocdError
@@ -42,11 +43,11 @@ _REASON_BYTES = 123
 
 
 class CoprocessSockets:
-    """All of a daemon, so that they can be ended together."""
+    """All the connections of a daemon that are coprocesses, so that they can be ended together."""
 
     def __init__(self, daemon: Any) -> None:
         self._daemon = daemon
-        self._all: set[CoprocessSocket] = set()
+        self._open = InProgress[CoprocessSocket]()
         self._ending = False
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
@@ -61,16 +62,13 @@ class CoprocessSockets:
             )
         if self._ending:
             raise CoprocdError("session_busy", "the daemon ends; connect again")
-        self._all.add(socket)
-        try:
+        with self._open.during(socket):
             return await socket.serve(session, wanted)
-        finally:
-            self._all.discard(socket)
 
     def end(self) -> None:
         """Every one is told that the daemon ends, and no other begins."""
         self._ending = True
-        for socket in self._all:
+        for socket in self._open:
             socket.go_away()
 
 

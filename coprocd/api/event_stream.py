@@ -12,6 +12,7 @@ from aiohttp import web
 
 from coprocd.api import envelope, query
 from coprocd.api.call import Call
+from coprocd.api.in_progress import InProgress
 from coprocd.api.methods.events import open_cursor
 from coprocd.core.event_log import Cursor, EventLog
 from coprocd.protocol.objects import EventsSubscribe
@@ -25,7 +26,7 @@ class EventStreams:
 
     def __init__(self, daemon: Any) -> None:
         self._daemon = daemon
-        self._wakes: set[asyncio.Event] = set()
+        self._wakes = InProgress[asyncio.Event]()
         self._ending = False
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
@@ -45,19 +46,18 @@ class EventStreams:
     async def _write(self, response: web.StreamResponse, cursor: Cursor, log: EventLog) -> None:
         wake = asyncio.Event()
         listener = wake.set
-        self._wakes.add(wake)
         log.listen(listener)
         try:
-            while not self._ending:
-                events = cursor.take(_EVENTS_AT_ONCE)
-                if events:
-                    await response.write(b"".join(envelope.encode(event) + b"\n" for event in events))
-                elif not cursor.behind:
-                    wake.clear()
-                    await wake.wait()
+            with self._wakes.during(wake):
+                while not self._ending:
+                    events = cursor.take(_EVENTS_AT_ONCE)
+                    if events:
+                        await response.write(b"".join(envelope.encode(event) + b"\n" for event in events))
+                    elif not cursor.behind:
+                        wake.clear()
+                        await wake.wait()
         finally:
             log.unlisten(listener)
-            self._wakes.discard(wake)
 
 
 def _params(request: web.Request) -> EventsSubscribe:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from aiohttp import web
 
@@ -20,6 +19,7 @@ from coprocd.api.connection import Connections
 from coprocd.api.coprocess_socket import CoprocessSockets
 from coprocd.api.event_stream import EventStreams
 from coprocd.api.http_protocol import HttpProtocol
+from coprocd.api.in_progress import InProgress
 from coprocd.platform.hangup import HangupWatch
 from coprocd.protocol.errors import CoprocdError
 
@@ -52,8 +52,7 @@ class HttpApi:
         self._streams = EventStreams(connections.daemon)
         self._attached = AttachStreams(connections.daemon, self._limits)
         self._coprocesses = CoprocessSockets(connections.daemon)
-        self._calls: set[asyncio.Task[Any]] = set()
-        self._no_calls = asyncio.Event()
+        self._posts = InProgress[web.Request]()
         self._runner: web.AppRunner
 
     async def start(self) -> None:
@@ -85,9 +84,7 @@ class HttpApi:
     async def drained(self) -> None:
         """Waits until no POST is in progress, and nobody is attached."""
         await self._attached.ended()
-        while self._calls:
-            self._no_calls.clear()
-            await self._no_calls.wait()
+        await self._posts.ended()
 
     async def close(self) -> None:
         """Ends every HTTP connection."""
@@ -95,10 +92,7 @@ class HttpApi:
 
     async def _post(self, request: web.Request) -> web.StreamResponse:
         """POST /rpc: a call or a batch, whatever its content type; 204 where JSON-RPC wants no answer."""
-        task = asyncio.current_task()
-        assert task is not None
-        self._calls.add(task)
-        try:
+        with self._posts.during(request):
             call = Call(self._connections.daemon)
             answer = await self._connections.dispatcher.answer(await request.read(), call)
             response = _json(200, answer) if answer is not None else web.Response(status=204)
@@ -106,10 +100,6 @@ class HttpApi:
             await response.write_eof()
             call.finish()
             return response
-        finally:
-            self._calls.discard(task)
-            if not self._calls:
-                self._no_calls.set()
 
     async def _websocket(self, request: web.Request) -> web.StreamResponse:
         return _no_upgrade(request, "; POST /rpc takes a call or a batch") or await websocket.serve(request, self._connections)

@@ -18,7 +18,7 @@ from coprocd.core.iterm2 import action_named
 from coprocd.protocol.environment import OUTER
 from coprocd.protocol.errors import ERRORS
 from coprocd.protocol.methods import EVENT_TYPES, METHODS
-from coprocd.protocol.objects import Action
+from coprocd.protocol.objects import Action, Attach, AttachAck, AttachDetach, AttachRedraw, AttachResize, CoprocessConnect
 from coprocd.settings import SessionSettings, Settings
 
 ROOT = Path(__file__).parent.parent
@@ -102,6 +102,30 @@ def test_every_action_is_in_the_table_with_classes_that_an_import_knows() -> Non
     assert sorted(action for cells, _ in described for action in re.findall(r"\w+", cells)) == sorted(get_args(Action))
     for cells, classes in described:
         assert {action_named(name) for name in classes.split(", ")} == set(re.findall(r"\w+", cells))
+
+
+def test_every_module_of_the_runtime_has_its_place_in_the_architecture() -> None:
+    table = page("docs/architecture.md").partition("Inside `runtime`")[2].partition("\n\nThe table in")[0]
+    modules = {path.stem for path in (ROOT / "coprocd/runtime").glob("*.py")} - {"__init__"}
+    assert set(re.findall(r"`(\w+)`", table)) - {"runtime"} == modules
+
+
+def test_every_message_of_the_attach_stream_is_described_and_no_other() -> None:
+    described = page("docs/attach.md")
+    sources = [ROOT / "coprocd/api/attach.py", *(ROOT / f"coprocd/runtime/{name}.py" for name in ("viewer", "viewers", "prompts"))]
+    sent = set(re.findall(r'"type": "(\w+)"', "".join(source.read_text() for source in sources))) | {"coprocess", "paused"}
+    table = described.partition("## What comes")[2].partition("## What you send")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.M)) == sent
+    taken = {str(control.__struct_config__.tag) for control in (AttachResize, AttachAck, AttachRedraw, AttachDetach)}
+    table = described.partition("## What you send")[2].partition("## Resume")[0]
+    assert set(re.findall(r'^\| `\{"type": "(\w+)"', table, re.M)) == taken
+
+
+def test_every_query_of_a_websocket_is_described_and_no_other() -> None:
+    for document, heading, kind in (("attach.md", "# The attach stream", Attach), ("coprocesses.md", "## Connections", CoprocessConnect)):
+        table = page(f"docs/{document}").partition(heading)[2].partition("| query |")[2].partition("\n\n")[0]
+        names = [name for cell in re.findall(r"^\| (`[^|]*`) \|", table, re.M) for name in re.findall(r"`(\w+)`", cell)]
+        assert sorted(names) == sorted(kind.__struct_encode_fields__), document
 
 
 @pytest.mark.parametrize("row", rows(), ids=lambda row: row[0])

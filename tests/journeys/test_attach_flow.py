@@ -32,8 +32,7 @@ def session(daemon: Live) -> Iterator[str]:
 
 def ready(daemon: Live, session: str, **query: object) -> Attached:
     client = Attached(daemon.socket, session, **query)
-    client.message("snapshot")
-    client.next()
+    client.drawn()
     while client.offset < printed(daemon, session):
         client.next()
     return client

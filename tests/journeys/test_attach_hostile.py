@@ -41,19 +41,10 @@ def daemon() -> Iterator[Live]:
         yield started
 
 
-@pytest.fixture
-def echo(daemon: Live) -> Iterator[str]:
-    """A session that sends back what is typed."""
-    session = daemon.raw_cat()
-    yield session
-    daemon.call("session.close", session=session)
-
-
 def ready(daemon: Live, session: str, **query: object) -> Attached:
     """A client that has been shown the screen."""
     client = Attached(daemon.socket, session, **query)
-    client.message("snapshot")
-    client.next()
+    client.drawn()
     return client
 
 

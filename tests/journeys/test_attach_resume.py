@@ -44,8 +44,7 @@ class Going:
         self._daemon = daemon
         self._session = session
         self.client = Attached(daemon.socket, session)
-        self.client.message("snapshot")
-        self.client.next()
+        self.client.drawn()
         self.first = self.client.offset
         self.shown = bytearray()
         self.client.shown.clear()

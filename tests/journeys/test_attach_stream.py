@@ -22,8 +22,7 @@ def attach(daemon: Live, session: str, **query: object) -> Attached:
     """A client that was told all that it is told first."""
     client = Attached(daemon.socket, session, **query)
     if "since" not in query:
-        client.message("snapshot")
-        assert isinstance(client.next(), bytes)
+        client.drawn()
     return client
 
 

@@ -32,14 +32,6 @@ def hasty() -> Iterator[Live]:
         yield started
 
 
-@pytest.fixture
-def echo(daemon: Live) -> Iterator[str]:
-    """A session that sends back what it is sent."""
-    session = daemon.raw_cat()
-    yield session
-    daemon.call("session.close", session=session)
-
-
 def test_it_answers_what_the_session_asks(daemon: Live) -> None:
     session = daemon.create(shell='while :; do echo "Are you there?"; read a; echo "got: $a"; sleep 1; done')
     with Connected(daemon, session, from_=0) as bot:

@@ -115,6 +115,11 @@ class Attached:
             if isinstance(message, dict) and message["type"] == type and all(message.get(name) == value for name, value in fields.items()):
                 return message
 
+    def drawn(self) -> None:
+        """Reads until the screen is there that one who attaches is sent first."""
+        self.message("snapshot")
+        assert isinstance(self.next(), bytes)
+
     def until(self, data: bytes) -> None:
         """Reads until `data` was shown."""
         while data not in self.shown:

@@ -31,9 +31,10 @@ class Typing:
         """Accepts `data` whole, to be typed in order; with a `key` seen before nothing is typed and the first answer is given again."""
         session = self._session
         record = session.record
-        for known, _, accepted, offset in record.typed_keys:
-            if known == key:
-                return Accepted(accepted, offset)
+        if key is not None:
+            for known, _, accepted, offset in record.typed_keys:
+                if known == key:
+                    return Accepted(accepted, offset)
         if not session.running or session.master < 0:
             raise session.exited_error()
         if condition is not None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from typing import Literal
 
 RECEIVE_BYTES = 96 << 10
+"""Taken from the socket at once: a whole frame of the attach stream (64 KiB), and messages around it."""
 MESSAGE_BYTES = 32 << 20
 """The longest message; the daemon sends none that is near."""
 

@@ -42,6 +42,7 @@ _SCAN_BACK_BYTES = 64
 """A new daemon scans from a little before, since a sequence may have begun there."""
 
 LINE_SCAN_BYTES = 64 << 10
+"""Read at once where the beginning of a line is looked for: many screens full."""
 
 
 class OutputLog(RingFile):

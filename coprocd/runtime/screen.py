@@ -93,7 +93,7 @@ class Screen:
     # -- what the pump and others tell it -------------------------------------------------------------------------------------
 
     def pump_soon(self, size: int) -> None:
-        """There are `size` bytes more to show, once the viewers have been sent them: they wait, and nobody looks at this screen."""
+        """`size` bytes more are to be shown; not in this turn, so that the viewers, behind whom somebody waits, are sent them first."""
         if self._under_way is not None or self._pump_due:
             return
         if self.terminal and size <= SMALL_BYTES and not self._asks(self._session.log.end - size, size):
@@ -129,7 +129,7 @@ class Screen:
         return self._loop.time() < self._not_before and log.end - self._way.place.offset < much
 
     def _asks(self, start: int, size: int) -> bool:
-        """Whether what was printed there may have a question to the terminal, which ESC or ENQ begins. The viewers have mostly just been sent it."""
+        """Whether what was printed there may have a question to the terminal, which ESC or ENQ begins. Read as the viewers do: they have mostly just read it."""
         output = self._session.viewers.read(start, start + size)
         return b"\x1b" in output or b"\x05" in output
 

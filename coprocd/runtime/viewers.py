@@ -131,7 +131,7 @@ class Viewers:
     # -- output ------------------------------------------------------------------------------------------------------------
 
     def _on_output(self) -> None:
-        """Output has come, or none will, or the log goes: called once a turn of the pump."""
+        """Output has come or was injected, or none will come, or the log goes: called once a turn of the pump."""
         session = self.session
         if session.dropped:
             for viewer in self:

@@ -26,6 +26,7 @@ from coprocd.screen import emulator
 _LENGTH = struct.Struct("!I")
 
 RECEIVE_BYTES = 1 << 18
+"""Taken from the socket at once; a longer message comes in parts."""
 
 FDS_MOST = 200
 """Descriptors that may come at once; the kernel takes 253 (SCM_MAX_FD)."""

@@ -17,6 +17,7 @@ _CUT_CHARACTER = re.compile(rb"[\xc2-\xf4]\Z|[\xe0-\xf4][\x80-\xbf]\Z|[\xf0-\xf4
 _END_SEQUENCE = b"\x18\x1b\\"
 """Ends what is in progress: CAN, and ST for those who take a string on behind CAN."""
 _WAITING_BYTES = 4 << 10
+"""Notifications that wait for a sequence to end; what comes when there are more is not shown."""
 _PLAIN = b"\x1b[m"
 
 

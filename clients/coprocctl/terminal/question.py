@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 ANSWER_CHARACTERS = 4096
+"""More is not taken: no path is longer (PATH_MAX)."""
 _CURSOR = "▏"
 
 _TOKEN = re.compile(

@@ -25,6 +25,7 @@ INPUT_PIECE_BYTES = 64 << 10
 UNSENT_BYTES = 1 << 20
 """While more than this waits to be sent nothing more is taken from the keyboard."""
 PROTOCOL = 1
+"""The version of the attach stream that is spoken here."""
 
 
 class Stream:

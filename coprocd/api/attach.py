@@ -235,7 +235,9 @@ class AttachStream:
         """Types it, as soon as there is room."""
         session, viewer = self._session, self.viewer
         if viewer.mode == "ro":
-            self._refuse(CoprocdError("permission_denied", "this client only looks on (mode=ro): nothing was typed"))
+            self._refuse(
+                CoprocdError("permission_denied", "this client only looks on (mode=ro): nothing was typed; attach with mode=rw to type")
+            )
             return
         session.viewers.window_size.on_typed(viewer)
         most = session.input.ring.capacity
@@ -287,7 +289,8 @@ def _query(request: web.Request, session: Session) -> Attach:
     if params.epoch == session.log.epoch and params.since is not None and params.since > session.log.end:
         raise CoprocdError(
             "invalid_params",
-            f"attach: session {session.record.name} has printed {session.log.end} bytes in epoch {params.epoch}, and since is {params.since}",
+            f"attach: session {session.record.name} has printed {session.log.end} bytes in epoch {params.epoch}, and since is {params.since}; "
+            "leave since and epoch out to begin with the screen",
             output_offset=session.log.end,
         )
     return params

@@ -65,9 +65,14 @@ class Injections:
         if not data:
             return
         if len(data) > MOST_BYTES:
-            raise CoprocdError("invalid_params", f"{len(data)} bytes are too many to inject at a time, {MOST_BYTES} are the most")
+            raise CoprocdError(
+                "invalid_params", f"{len(data)} bytes are too many to inject at a time, {MOST_BYTES} are the most; inject in parts"
+            )
         if sum(map(len, self._waiting)) + len(data) > MOST_BYTES:
-            raise CoprocdError("resource_exhausted", "too much waits to be injected: the session is in the middle of an escape sequence")
+            raise CoprocdError(
+                "resource_exhausted",
+                f"too much waits to be injected: session {self._session.record.name} is in the middle of an escape sequence; inject when it has ended",
+            )
         self._waiting.append(data)
         self.place()
 

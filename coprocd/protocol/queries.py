@@ -11,7 +11,7 @@ What asks, by xterm's control sequences and those of its kin:
     ENQ, and DECID (ESC Z)
     DA 1 to 3, DSR                          CSI c, CSI > c, CSI = c; CSI n, CSI ? n
     DECRQM, XTVERSION                       CSI $ p, CSI > q
-    DECREQTPARM, DECRQCRA, other reports    CSI x, CSI * y; CSI $ u, & u, $ w, + x, " v, ' |, # R
+    DECREQTPARM, DECRQCRA, other reports    CSI x, CSI * y; CSI $ u, & u, $ w, + x, " v, ' |, # R, # |
     kitty's keyboard                        CSI ? u
     XTSMGRAPHICS, XTQMODKEYS, XTQFMTKEYS    CSI ? S, CSI ? m, CSI ? f
     reports of the window                   CSI 11, 13 to 16, 18 to 21 t
@@ -22,6 +22,9 @@ What asks, by xterm's control sequences and those of its kin:
     xterm's allowed features                OSC 60, OSC 61
     iTerm2's reports and uploads            OSC 1337 ; Report…, RequestUpload, Capabilities
     kitty's graphics and clipboard          APC G with a=q, OSC 5522 ; type=read
+    kitty's notifications                   OSC 99 with p=? or p=alive
+
+ESC % with anything but G goes too: it leads a terminal out of UTF-8, where single bytes begin sequences that would not be seen here.
 """
 
 from __future__ import annotations
@@ -55,14 +58,14 @@ _SEQUENCE = re.compile(
     # Titles, directories, links, notifications and shell marks ask nothing.
     + rb"|\](?!(?:[012789]|133|633|777);)(?P<osc>%b)(?:%b)" % (_OSC_TEXT, _OSC_END)
     + rb"|(?P<string>[P_]%b)%b" % (_STRING_TEXT, _STRING_END)
-    + rb"|Z)"
+    + rb"|%%%b*+[0-FH-~]|Z)" % _CONTROL
 )
 """The sequences among which the questions are."""
 _MIXED = re.compile(rb"\x1b(?=%b|\[[ -?]*+%b)%b*+(?:\[(?:[ -?]|%b)*+)?" % (*[_CONTROL] * 4,))
 """The beginning of a sequence with controls inside."""
 _UNUSUAL = re.compile(rb"\x1b(?!\[(?:[0-9;:]*+[@A-HJ-MPSTXZ`abd-fms]|\?[0-9;]*+[JK])|[78DEM\\])")
 """A sequence other than those that only move the cursor, erase, or set how text looks: they are most of those there are."""
-_OPEN_CONTROL = re.compile(rb"\x1b(?:\[(?P<parameters>[ -?]*+))?")
+_OPEN_CONTROL = re.compile(rb"\x1b(?:\[(?P<parameters>[ -?]*+)|%%%b*+)?" % _CONTROL)
 _OPEN_STRING = re.compile(rb"\x1b(?:\](?P<osc>%b)|(?P<string>[P_]%b))" % (_OSC_TEXT, _STRING_TEXT))
 _END_OF_CONTROL = re.compile(_CONTROL_END)
 _END_OF_OSC = re.compile(_OSC_END)
@@ -70,7 +73,7 @@ _END_OF_STRING = re.compile(_STRING_END)
 
 _CONTROL_ASKS = re.compile(
     rb"[>=]?[0-9;:]*c|\??[0-9;:]*(?:n|\$p)|>[0-9;:]*q|\?[0-9;:]*[uSmf]"
-    rb"|[0-9;:]*(?:x|\*y|[$&]u|\$w|\+x|\"v|'\||#R)|0*(?:1[134-689]|2[01])(?:[;:].*)?t"
+    rb"|[0-9;:]*(?:x|\*y|[$&]u|\$w|\+x|\"v|'\||#[R|])|0*(?:1[134-689]|2[01])(?:[;:].*)?t"
 )
 _SIZES_TOLD = re.compile(rb"\?(?:.*;)?0*2048(?:;.*)?h")
 _OSC_NUMBER = re.compile(rb"0*([0-9]*)(;?)")
@@ -78,6 +81,7 @@ _OSC_NUMBERS = frozenset((b"4", b"5", *(b"%d" % number for number in range(10, 2
 """Those whose parameters are set, or asked for with a question mark."""
 _OSC_NUMBER_MOST = max(map(len, (*_OSC_NUMBERS, b"1337", b"5522")))
 _ITERM2 = (b"Report", b"RequestUpload", b"Capabilities")
+_ASKS_BY_KEY = {b"99": frozenset((b"p=?", b"p=alive")), b"5522": frozenset((b"type=read",))}
 _DCS = (b"$q", b"+q", b"+Q", b"tmux;")
 
 
@@ -226,7 +230,7 @@ def _osc_asks(text: bytes, whole: bool) -> bool | None:
         return _begins(data, (b"?",), whole) if parted else False if whole else None
     if number in (b"99", b"5522"):
         about, parted, _ = rest.partition(b";")
-        asks = b"p=?" in about.split(b":") if number == b"99" else b"type=read" in about.split(b":")
+        asks = not _ASKS_BY_KEY[number].isdisjoint(about.split(b":"))
         return asks if parted or whole else None
     if number not in _OSC_NUMBERS:
         return False

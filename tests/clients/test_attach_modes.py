@@ -40,6 +40,9 @@ SET = [
     (b"\x1b[3g", b"\x1b[?5W"),
     (b"\x1b G", b"\x1b F"),
     (b"\x1b[1'z", b"\x1b[0'z"),
+    (b"\x1b[?000000001003h", b"\x1b[?1003l"),
+    (b"\x1b[?1003h\x1b[?1003s\x1b[?1003l\x1b[?1003;25r", b"\x1b[?1003l\x1b[?25h"),
+    (b"\x1b]00011;#000\x07", b"\x1b]111\x1b\\"),
 ]
 UNSET = [
     *(
@@ -95,6 +98,16 @@ def test_the_title_and_how_many_were_saved_are_known() -> None:
     assert (modes.title, modes.titles_saved) == ("vim: naïve", 2)
     modes.feed(b"ner\x1b\\\x1b[23;0t\x1b[23t\x1b[23t")
     assert (modes.title, modes.titles_saved) == ("inner", -1)
+
+
+@pytest.mark.parametrize(("output", "reset"), SET, ids=lambda value: repr(value))
+def test_nothing_that_output_sets_before_has_it_forgotten(output: bytes, reset: bytes) -> None:
+    modes = Modes()
+    for number in range(3000, 4000):
+        modes.feed(b"\x1b[?%dh\x1b[%dh\x1b[>%d;1m\x1b]10%d;x\x07" % ((number,) * 4))
+    before = modes.reset()
+    modes.feed(output)
+    assert modes.reset() != before and reset in modes.reset()
 
 
 def test_what_output_can_have_remembered_is_bounded() -> None:

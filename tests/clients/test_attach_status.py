@@ -33,6 +33,9 @@ def line() -> StatusLine:
         (b"\x1b[;r", b"\x1b[1;23r"),
         (b"\x1b[2;24r", b"\x1b[2;23r"),
         (b"\x1b[5r", b"\x1b[5;23r"),
+        (b"\x1b[0000000024;5H", b"\x1b[23;5H"),
+        (b"\x1b[000000099d", b"\x1b[23d"),
+        (b"\x1b[99e", b"\x1b[99B"),
         *(
             (output, output)
             for output in (b"\x1b[23;5H", b"\x1b[H", b"\x1b[;5H", b"\x1b[3;10r", b"\x1b[5d", b"\x1b[?1000r", b"plain\r\n", b"\x1b[1;31m")
@@ -43,7 +46,9 @@ def test_nothing_leads_below_the_sessions_rows(output: bytes, rewritten: bytes) 
     assert line().rewrite(output, 1.0) == rewritten
 
 
-@pytest.mark.parametrize("output", [b"\x1b[!p", b"\x1bc", b"\x1b#8", b"\x1b[?3h", b"\x1b[?1049h", b"\x1b[?47h"])
+@pytest.mark.parametrize(
+    "output", [b"\x1b[!p", b"\x1bc", b"\x1b#8", b"\x1b[?3h", b"\x1b[?03h", b"\x1b[?1049h", b"\x1b[?47h", b"\x1b[?01049h"]
+)
 def test_what_takes_the_margins_away_is_followed_by_them(output: bytes) -> None:
     status = line()
     assert status.rewrite(output, 1.0) == output + SAVE + b"\x1b[1;23r" + RESTORE

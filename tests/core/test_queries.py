@@ -13,7 +13,8 @@ from coprocd.protocol.queries import HELD_MOST_BYTES, Queries
 ASK = [
     *(b"\x05", b"\x1bZ", b"\x1b[c", b"\x1b[0c", b"\x1b[>c", b"\x1b[>0c", b"\x1b[=c", b"\x1b[5n", b"\x1b[6n", b"\x1b[?6n", b"\x1b[?996n"),
     *(b"\x1b[?25$p", b"\x1b[4$p", b"\x1b[>q", b"\x1b[>0q", b"\x1b[x", b"\x1b[1x", b"\x1b[1;1;1;1;1;1*y", b"\x1b[?u", b"\x1b[?1;1;0S"),
-    *(b"\x1b[?4m", b"\x1b[1$u", b"\x1b[&u", b"\x1b[1$w", b"\x1b['|", b'\x1b["v', b"\x1b[#R", b"\x1b[+x"),
+    *(b"\x1b[?4m", b"\x1b[1$u", b"\x1b[&u", b"\x1b[1$w", b"\x1b['|", b'\x1b["v', b"\x1b[#R", b"\x1b[+x", b"\x1b[1;1;9;9#|"),
+    *(b"\x1b%@", b"\x1b%8", b"\x1b%\x00@", b"\x1b]99;i=1:p=alive;\x07"),
     *(b"\x1b[%dt" % number for number in (11, 13, 14, 15, 16, 18, 19, 20, 21)),
     *(b"\x1b[14;2t", b"\x1b[?2048h", b"\x1bP$qm\x1b\\", b"\x1bP+q544e\x1b\\", b"\x1bP+Qfont\x1b\\", b"\x1bPtmux;\x1b\x1b"),
     *(
@@ -94,6 +95,8 @@ FRAGMENT = st.sampled_from(
             b"P",
             b"_",
             b"Z",
+            b"%",
+            b"@",
             b"G",
             b"a=q",
             b"?",

@@ -7,6 +7,7 @@ tells it what is to be reset each time that changes; when the pipe ends without 
 from __future__ import annotations
 
 import os
+import select
 import signal
 import termios
 
@@ -55,7 +56,11 @@ class Guardian:
 
     def _send(self, data: bytes) -> None:
         try:
-            os.write(self._pipe, data)
+            while data:
+                if not select.select([], [self._pipe], [], PATIENCE_S)[1]:
+                    os.kill(self._pid, signal.SIGKILL)  # it does not go on, and what it knows is of before
+                    return
+                data = data[os.write(self._pipe, data) :]
         except OSError:
             pass  # it was killed: the terminal is then restored by the client alone
 

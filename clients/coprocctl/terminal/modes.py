@@ -14,10 +14,17 @@ _ON_BY_DEFAULT = frozenset((7, 8, 25))
 """Autowrap, autorepeat, cursor visible (DECAWM, DECARM, DECTCEM)."""
 _TALKS = frozenset((9, 1000, 1001, 1002, 1003, 1004))
 """The terminal sends something of its own accord: mouse, focus."""
-_MODES_MOST = 100
-"""So many modes that are not as usual are remembered; no terminal has more."""
+_IN_USE = (range(200), range(1000, 1100), range(1240, 1250), range(2000, 2100), range(2500, 2502), range(7700, 7800))
+_MORE_IN_USE = frozenset((1337, 5522, 8452, 8840, 9001, 77096))
+"""The private modes that terminals have, or may come to have. What others are set does nothing, and is not remembered: output
+that sets ever more of them would have those forgotten that count, or what resets them grow without end."""
+_COLOURS = frozenset((4, 5, *range(10, 20)))
+"""The colours that an OSC of this number sets, and one of 100 more resets."""
+_KEY_RESOURCES_MOST = 9
+"""xterm's resources of the keyboard (XTMODKEYS) have the numbers up to this; it has eight."""
 _STRING_BYTES = 4 << 10
 """A string that is not whole is kept so far; titles are shorter."""
+_DIGITS_MOST = 6
 _DEPTH_MOST = 64
 """So deep are stacks of titles and keyboard flags followed; terminals have less."""
 
@@ -119,17 +126,22 @@ class Modes:
             self._escape(found["escape"])
 
     def _control(self, prefix: bytes, numbers: bytes, final: bytes) -> None:
-        values = [int(number) for number in re.split(rb"[;:]", numbers) if number and len(number) < 6]
+        values = [
+            int(number[-_DIGITS_MOST:]) for number in re.split(rb"[;:]", numbers) if number and len(number.lstrip(b"0")) <= _DIGITS_MOST
+        ]
         first = values[0] if values else 0
         if final in b"hl" and prefix in (b"?", b""):
             self._set(values, prefix == b"?", final == b"h")
+        elif final == b"r" and prefix == b"?":  # as they were when they were saved (XTRESTORE), which may be as they are not by default
+            for mode in values:
+                self._set([mode], True, mode not in _ON_BY_DEFAULT)
         elif final == b"r" and not prefix:
             self._flag(b"margins", b"\x1b7\x1b[r\x1b8", bool(numbers.strip(b";01")))
         elif final == b" q" and not prefix:
             self._flag(b"shape", b"\x1b[0 q", first != 0)
         elif final == b"u" and prefix:
             self._keyboard(prefix, first)
-        elif final in b"mfn" and prefix == b">":
+        elif final in b"mfn" and prefix == b">" and first <= _KEY_RESOURCES_MOST:
             # Key modifiers and formats: without a value a resource of the terminal is as it was (xterm's XTMODKEYS).
             reset = b"m" if final == b"n" else final
             self._flag(b"key%b%d" % (reset, first), b"\x1b[>%d%b" % (first, reset), final == b"n" or len(values) > 1)
@@ -146,7 +158,7 @@ class Modes:
         kept = self._private if private else self._ansi
         for mode in modes:
             if on != (private and mode in _ON_BY_DEFAULT):
-                if len(kept) < _MODES_MOST:
+                if _is_in_use(mode, private):
                     kept.pop(mode, None)
                     kept[mode] = None
             else:
@@ -165,18 +177,19 @@ class Modes:
             self._flag(b"keyboard", b"\x1b[=0u", value != 0)
 
     def _osc(self, text: bytes) -> None:
-        number, _, rest = text.partition(b";")
+        digits, _, rest = text.partition(b";")
+        number = digits.lstrip(b"0") or digits[-1:]
         if number in (b"0", b"2"):
             self.title = rest.decode("utf-8", "replace")
         elif number == b"8":
             self._flag(b"link", b"\x1b]8;;\x1b\\", rest.partition(b";")[2] != b"")
         elif number == b"9" and rest.startswith(b"4;"):
             self._flag(b"progress", b"\x1b]9;4;0\x1b\\", not rest.startswith(b"4;0"))
-        elif number in (b"4", b"5") or (number.isdigit() and 10 <= int(number[:4]) <= 19):
-            self._flag(b"colour" + number, b"\x1b]10%b\x1b\\" % number if len(number) == 1 else b"\x1b]1%b\x1b\\" % number, True)
-        elif number in (b"104", b"105") or (number.isdigit() and 110 <= int(number[:4]) <= 119):
+        elif (colour := _number(number)) in _COLOURS:
+            self._flag(b"colour%d" % colour, b"\x1b]%d\x1b\\" % (100 + colour), True)
+        elif colour - 100 in _COLOURS:
             if not rest:
-                self._flags.pop(b"colour" + number[1:].lstrip(b"0"), None)
+                self._flags.pop(b"colour%d" % (colour - 100), None)
         elif number == b"22":
             self._flag(b"pointer", b"\x1b]22;\x1b\\", rest != b"")
 
@@ -202,5 +215,15 @@ class Modes:
 
     def _flag(self, name: bytes, reset: bytes, is_set: bool) -> None:
         self._flags.pop(name, None)
-        if is_set and len(self._flags) < _MODES_MOST:
+        if is_set:
             self._flags[name] = reset
+
+
+def _is_in_use(mode: int, private: bool) -> bool:
+    """Whether a terminal may have this mode."""
+    return mode < 100 if not private else mode in _MORE_IN_USE or any(mode in modes for modes in _IN_USE)
+
+
+def _number(digits: bytes) -> int:
+    """The number of an OSC; one that none has where it is no number."""
+    return int(digits) if digits.isdigit() and len(digits) <= _DIGITS_MOST else -1

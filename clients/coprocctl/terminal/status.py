@@ -19,10 +19,10 @@ FORGOTTEN_S = 5.0
 
 _SEQUENCE = re.compile(
     rb"\x1b(?:"
-    rb"\[(?P<numbers>[0-9;]*)(?P<place>[rHfd])"
+    rb"\[(?P<numbers>[0-9;]*)(?P<place>[rHfde])"
     rb"|(?P<save>7|\[s)|(?P<restore>8|\[u)"
     rb"|(?P<erase>\[[023]?J)"
-    rb"|(?P<reset>\[!p|c|#8|\[\?[0-9;]*?\b3[hl])"
+    rb"|(?P<reset>\[!p|c|#8|\[\?[0-9;]*?\b0*3[hl])"
     rb"|\[\?(?P<modes>[0-9;]*)(?P<on>[hl])"
     rb")"
 )
@@ -119,7 +119,8 @@ class StatusLine:
                 self._saved[self._alternate] = now
             # What is in the slot is where the cursor is.
             return sequence + self._drawn() if self._due else sequence
-        if found["modes"] is not None and _ALTERNATE.isdisjoint(found["modes"].split(b";")):
+        modes = [mode.lstrip(b"0") for mode in (found["modes"] or b"").split(b";")]
+        if found["modes"] is not None and _ALTERNATE.isdisjoint(modes):
             return sequence
         self._due = self._row > 0
         if found["erase"] is not None:
@@ -127,7 +128,7 @@ class StatusLine:
         if found["modes"] is not None:
             self._alternate = found["on"] == b"h"
             if not self._alternate:
-                if b"1049" in found["modes"]:  # which has restored the cursor that it had saved
+                if b"1049" in modes:  # which has restored the cursor that it had saved
                     self._saved[False] = None
                 return sequence
         self._saved[self._alternate] = None
@@ -135,7 +136,9 @@ class StatusLine:
 
     def _placed(self, sequence: bytes, numbers: bytes, place: bytes) -> bytes:
         """A sequence with rows in it, none of them below the session's."""
-        values = [min(int(number[:6] or b"0"), 1 << 16) for number in numbers.split(b";")[:2]]
+        if place == b"e":  # VPR minds no margins, in some terminals; CUD, which is the same otherwise, does
+            return b"\x1b[%bB" % numbers
+        values = [min(int(number.lstrip(b"0")[:6] or b"0"), 1 << 16) for number in numbers.split(b";")[:2]]
         if place == b"r":
             top, bottom = values[0], values[1] if len(values) > 1 else 0
             bottom = min(bottom, self.rows) or self.rows

@@ -8,11 +8,13 @@ The library costs a command some 50 ms: imported by the commands that stay conne
 from __future__ import annotations
 
 import json
+import time
 from urllib.parse import quote, urlencode
 
 from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidStatus
 from websockets.frames import Close, Frame, Opcode
+from websockets.protocol import State
 from websockets.typing import Subprotocol
 from websockets.uri import parse_uri
 
@@ -67,6 +69,9 @@ class WebSocket:
         """Of a text message that is coming, what has come; None while none is."""
         self._waiting: list[Received] = []
         self._target = target
+        self.broken = False
+        """Whether it is closed because what came is no websocket's."""
+        self._opening_until = time.monotonic() + OPENING_S
         self.open = self.closed = self.closing = False
         try:
             self._ask()
@@ -115,13 +120,8 @@ class WebSocket:
         if not data:
             self.closed = True
             return [Received("closed", text="the daemon closed the connection", code=close_codes.ABNORMAL)]
-        protocol = self._protocol
-        protocol.receive_data(data)
-        found = [received for frame in protocol.events_received() if isinstance(frame, Frame) and (received := self._taken(frame))]
-        if protocol.parser_exc is not None and not self.closed:
-            self.closed = True
-            found.append(Received("closed", text=str(protocol.parser_exc), code=close_codes.ABNORMAL))
-        return found
+        self._protocol.receive_data(data)
+        return self._taken_all()
 
     def send_binary(self, data: bytes) -> None:
         """Queues a binary message, and sends what can be sent."""
@@ -162,13 +162,24 @@ class WebSocket:
         self._unsent = b"".join([self._unsent, *self._protocol.data_to_send()])
         self.flush()
 
+    def _taken_all(self) -> list[Received]:
+        """What the protocol has made of what came."""
+        found = [received for event in self._protocol.events_received() if isinstance(event, Frame) and (received := self._taken(event))]
+        if self._protocol.parser_exc is not None and not self.closed:
+            self.closed = self.broken = True
+            found.append(Received("closed", text=str(self._protocol.parser_exc), code=close_codes.ABNORMAL))
+        return found
+
     def _taken(self, frame: Frame) -> Received | None:
         opcode = frame.opcode
         if opcode is Opcode.BINARY or (opcode is Opcode.CONT and self._text is None):
             return Received("binary", bytes(frame.data), last=frame.fin) if frame.data or frame.fin else None
         if opcode is Opcode.TEXT or opcode is Opcode.CONT:
             return self._on_text(frame)
-        self._pass_on()  # the answer to a ping, or to a close
+        if opcode is Opcode.PING and len(self._unsent) > RECEIVE_BYTES:
+            self._protocol.data_to_send()  # who sends pings and reads no answers gets none
+        else:
+            self._pass_on()  # the answer to a ping, or to a close
         if opcode is Opcode.CLOSE:
             self.closed = True
             told = Close.parse(frame.data)
@@ -176,7 +187,10 @@ class WebSocket:
         return None
 
     def _on_text(self, frame: Frame) -> Received | None:
-        self._text = [*(self._text or ()), bytes(frame.data)]
+        if self._text is None:
+            self._text = []
+        if frame.data:
+            self._text.append(bytes(frame.data))
         if not frame.fin:
             return None
         text, self._text = b"".join(self._text), None
@@ -194,6 +208,7 @@ class WebSocket:
     def _read(self) -> bytes:
         """The next piece of the answer."""
         try:
+            self._socket.settimeout(max(self._opening_until - time.monotonic(), 0.001))
             return self._socket.recv(RECEIVE_BYTES)
         except TimeoutError:
             raise Failure(f"the daemon did not answer {_path(self._target)} in time", EXIT_TIMED_OUT, "timed_out") from None
@@ -214,10 +229,9 @@ class WebSocket:
             raise ConnectionLost(f"the daemon closed the connection before it answered {_path(self._target)}")
         if error is not None:
             raise Failure(f"what answers at {self._socket.getpeername()} speaks no websocket: is it coprocd?", EXIT_FAILED)
-        for event in protocol.events_received():
+        if protocol.state is not State.CONNECTING:
             self.open = True
-            if isinstance(event, Frame) and (received := self._taken(event)) is not None:  # came with the upgrade
-                self._waiting.append(received)
+            self._waiting = self._taken_all()  # came with the upgrade
 
 
 def target(path: str, session: str, query: dict[str, str | int]) -> str:
@@ -230,7 +244,7 @@ def _rejection(status: int, body: bytes) -> Failure:
     """The error that came in place of the upgrade: on every route it has the shape of an RPC answer's."""
     try:
         return refusal(json.loads(body)["error"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return Failure(f"the daemon answered with HTTP status {status}", EXIT_FAILED)
 
 

@@ -19,6 +19,7 @@ class Socket:
     """A websocket that has received what a test says."""
 
     open = True
+    broken = False
 
     def __init__(self, *came: dict[str, Any] | bytes | Received) -> None:
         self._came = [

@@ -21,7 +21,7 @@ from coprocctl.terminal.indicator import Indicator
 from coprocctl.terminal.keyboard import Key, Keyboard
 from coprocctl.terminal.question import Question
 from coprocctl.terminal.signals import Ended, Signals, stop
-from coprocctl.terminal.stream import Stream
+from coprocctl.terminal.stream import NOT_UNDERSTOOD, Stream, how_ended, understood
 from coprocctl.terminal.tty import TerminalGone, Tty
 
 TYPE_CHECKING = False
@@ -36,6 +36,8 @@ OPENING_S = 30.0
 RETRY_S = 5.0
 """A connection that is made anew and is not there after so long is given up, and tried again; one that failed, after a moment."""
 RETRY_EACH_S = 0.05
+SHORT_S = 1.0
+"""A connection that did not last so long is made anew when it would have."""
 TICK_S = 0.25
 """How often it is looked what time changes, while there is something that it does."""
 KEPT_BYTES = 64 << 10
@@ -82,6 +84,7 @@ class Attachment:
         self._fits = True
         """Whether the session has the size for which there is room here, as far as is known."""
         self._lost_at: float | None = None
+        self._connected_at = 0.0
         self._retry_at = 0.0
         self._tick_at: float | None = None
 
@@ -89,11 +92,11 @@ class Attachment:
         """Attached until the end; what is to be said of it. Raises Failure and Ended."""
         try:
             self._stream.open(self._drawing.room(*self._size), wait=True)
-            session = self._stream.begin(OPENING_S)["session"]
-            if os.environ.get("COPROCD_SESSION") == session["id"]:
-                what = f"this is session {escaped(session['name'])}, which is not attached to itself; attach from another terminal"
-                raise Failure(what, EXIT_REFUSED, "refused")
-            self._name = self._drawing.title.name = escaped(session["name"])
+            session = self._stream.begin(OPENING_S)
+            with understood():
+                self._name = self._drawing.title.name = escaped(session["name"])
+            if os.environ.get("COPROCD_SESSION") == self._stream.session:
+                raise Failure(f"this is session {self._name} itself; attach to it from another terminal", EXIT_REFUSED, "refused")
             return self._run()
         finally:
             self._stream.close()
@@ -281,7 +284,8 @@ class Attachment:
                 self._show(self._drawing.output(b"".join(output), time.monotonic()))
                 output = []
             if kind == "message":
-                self._on_message(what)
+                with understood():
+                    self._on_message(what)
             else:
                 self._on_lost()
         if output:
@@ -299,7 +303,7 @@ class Attachment:
             case "resize":
                 self._on_resized(message)
             case "title":
-                self._drawing.modes.title = message["title"]
+                self._drawing.modes.title = None if message["title"] is None else str(message["title"])
                 self._show(self._drawing.additions(now))
             case "coprocess":
                 self._indicator.on_coprocess(message["coprocess"])
@@ -316,7 +320,7 @@ class Attachment:
             case "detached":
                 raise Done("[detached]" if message.get("by") == "client" else "[detached by another client]")
             case "exit":
-                raise Done(f"[session {self._name} ended, {_how(message)}]")
+                raise Done(f"[session {self._name} ended, {how_ended(message)}]")
 
     def _is_size(self, message: dict[str, Any]) -> bool:
         """Whether the session has the size for which there is room here."""
@@ -333,6 +337,7 @@ class Attachment:
 
     def _on_connected(self, now: float) -> None:
         self._lost_at = None
+        self._connected_at = now
         self._indicator.on_connection(False, now)
         self._indicator.on_coprocess(None)
         self._indicator.on_paused(None, now)
@@ -344,7 +349,8 @@ class Attachment:
         now = time.monotonic()
         self._question = None  # the next daemon does not know it; whoever asked asks again
         self._lost_at = self._lost_at or now
-        self._retry_at = now
+        # One that ends again and again as soon as it is there is not made anew without a breath.
+        self._retry_at = max(now, self._connected_at + SHORT_S)
         self._indicator.on_connection(True, now)
         self._indicate(now)
 
@@ -370,7 +376,7 @@ class Attachment:
 
     def _on_refused(self, failure: Failure) -> None:
         """It will be tried again; raises the failure where that is of no use, and another when it has been tried for long enough."""
-        if failure.code in ("session_not_found", "permission_denied", "version_mismatch"):
+        if failure.code in ("session_not_found", "permission_denied", "version_mismatch", NOT_UNDERSTOOD):
             raise failure
         now = time.monotonic()
         self._retry_at = now + RETRY_EACH_S
@@ -392,9 +398,3 @@ class Attachment:
             self._drawing.status.show(self._indicator.line(now, time.time()))
         self._tick_at = now + TICK_S if self._indicator.changes_with_time or self._drawing.status.due else None
         self._show(self._drawing.additions(now))
-
-
-def _how(message: dict[str, Any]) -> str:
-    if message.get("signal"):
-        return escaped(message["signal"])
-    return "status unknown" if message.get("exit_status") is None else f"status {message['exit_status']}"

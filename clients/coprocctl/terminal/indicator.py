@@ -34,12 +34,14 @@ class Indicator:
     def on_coprocess(self, coprocess: dict[str, Any] | None) -> None:
         """The one that types, as it is now."""
         self._coprocess = coprocess
+        if coprocess is not None:
+            self.line(0.0, 0.0)  # a message that has not what is shown fails here
 
     def on_paused(self, paused: dict[str, Any] | None, now: float) -> None:
         """Why the session prints nothing, if that has a reason."""
         if self._paused is None:
             self._paused_at = now
-        self._paused = paused
+        self._paused = None if paused is None else {"why": str(paused["why"]), "by": paused.get("by")}
 
     def on_connection(self, lost: bool, now: float) -> None:
         """The connection is lost, or is there again."""

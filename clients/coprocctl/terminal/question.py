@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 
+from coprocctl.format import escaped
 from coprocctl.output import cut, width
 
 TYPE_CHECKING = False
@@ -40,7 +41,7 @@ class Question:
         """The answer, once it is `answered`; None: it was refused."""
         self.answered = False
         self._kind = prompt["kind"]
-        self._message = str(prompt["message"])
+        self._message = escaped(prompt["message"])
         self._text = ""
         self._hint = ""
 

@@ -9,8 +9,11 @@ from __future__ import annotations
 import json
 import select
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from coprocctl.exits import EXIT_FAILED, EXIT_TIMED_OUT, ConnectionLost, Failure
+from coprocctl.format import escaped
 from coprocctl.websocket import WebSocket, target
 from coprocd.protocol.attach import SUBPROTOCOL
 
@@ -26,6 +29,21 @@ UNSENT_BYTES = 1 << 20
 """While more than this waits to be sent nothing more is taken from the keyboard."""
 PROTOCOL = 1
 """The version of the attach stream that is spoken here."""
+NOT_UNDERSTOOD = "not_understood"
+"""The code of a Failure that is of what the daemon sends: it is of no use to connect again."""
+
+
+@contextmanager
+def understood() -> Iterator[None]:
+    """What is done with a message in it fails with words where the message is not of the attach stream: no JSON, or without what belongs to it."""
+    try:
+        yield
+    except (AttributeError, LookupError, TypeError, ValueError, RecursionError) as error:
+        raise Failure(
+            f"the daemon sent what is no message of the attach stream ({type(error).__name__}: {str(error)[:100]}): is it coprocd?",
+            EXIT_FAILED,
+            NOT_UNDERSTOOD,
+        ) from error
 
 
 class Stream:
@@ -61,19 +79,20 @@ class Stream:
         self._next_is = "output"
 
     def begin(self, patience_s: float) -> dict[str, Any]:
-        """The message `attached`, the first; what came with it is for `receive`."""
+        """The session, as the message `attached` has it, the first; what came with that is for `receive`."""
         deadline = time.monotonic() + patience_s
         while not self._came:
             socket = self.socket
             if socket is None:
                 raise ConnectionLost("the daemon closed the connection before it said what was attached")
-            if not socket.waiting and not select.select([socket.fd], [], [], max(deadline - time.monotonic(), 0))[0]:
+            left_s = deadline - time.monotonic()
+            if left_s <= 0 or not (socket.waiting or select.select([socket.fd], [], [], left_s)[0]):
                 raise Failure("the daemon does not answer; look at: coprocctl daemon logs", EXIT_TIMED_OUT, "timed_out")
             self._came = self.receive()
         kind, message = self._came.pop(0)
         if kind != "message" or message["type"] != "attached":
             raise Failure(f"what answers at {self._path} does not speak the attach stream: is it coprocd?", EXIT_FAILED)
-        return dict(message)
+        return dict(message["session"])
 
     def close(self) -> None:
         """Hangs up, once what was typed has been sent as far as the daemon takes it at once."""
@@ -131,12 +150,15 @@ class Stream:
             if received.kind == "binary":
                 came.append(self._binary(received.data, received.last))
             elif received.kind == "text":
-                message = json.loads(received.text)
-                self._follow(message)
+                with understood():
+                    message = json.loads(received.text)
+                    self._follow(message)
                 came.append(("message", message))
             else:
                 socket.abort()
                 self.socket = None
+                if socket.broken:
+                    raise Failure(f"what the daemon sends is no websocket's ({received.text}): is it coprocd?", EXIT_FAILED, NOT_UNDERSTOOD)
                 came.append(("lost", received.code))
         return came
 
@@ -159,13 +181,13 @@ class Stream:
         kind = message["type"]
         if kind == "attached":
             self._check(message["protocol"])
-            self.session = message["session"]["id"]
+            self.session = str(message["session"]["id"])
             self._epoch = message["epoch"]
         elif kind == "snapshot":
             self._next_is, self._place = "redraw", None
-            self._drawn = {"epoch": self._epoch, "since": message["offset"], "injected": message.get("injected", 0)}
+            self._drawn = {"epoch": self._epoch, "since": int(message["offset"]), "injected": int(message.get("injected", 0))}
         elif kind == "offset" and self._place is not None:
-            self._place |= {name: message[name] for name in ("injected",) if name in message} | {"since": message["offset"]}
+            self._place |= {name: int(message[name]) for name in ("injected",) if name in message} | {"since": int(message["offset"])}
             self._next_is = "injected" if message.get("reason") == "inject" and self._next_is == "output" else "output"
 
     def _check(self, protocol: dict[str, int]) -> None:
@@ -176,3 +198,10 @@ class Stream:
                 EXIT_FAILED,
                 "version_mismatch",
             )
+
+
+def how_ended(message: dict[str, Any]) -> str:
+    """What `exit` says, in words."""
+    if message.get("signal"):
+        return escaped(message["signal"])
+    return "status unknown" if message.get("exit_status") is None else f"status {escaped(message['exit_status'])}"

@@ -66,6 +66,9 @@ class AttachStreams:
         transport = request.transport
         if transport is None:
             return socket
+        if session.dropped:  # a client that did not read has had the upgrade wait for so long
+            transport.close()
+            return socket
         transport.set_write_buffer_limits(high=UNSENT_BYTES)
         size = (params.rows, params.cols) if params.rows is not None and params.cols is not None else None
         viewer = session.viewers.attach(peer.pid(transport.get_extra_info("socket")), params.mode, size, params.lag_bytes)
@@ -258,7 +261,7 @@ class AttachStream:
         viewer = self.viewer
         try:
             control = msgspec.json.decode(message.data, type=_Control)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             self._refuse(CoprocdError("invalid_params", f"{error}: a text frame is a JSON object of type resize, ack, redraw or detach"))
             return
         match control:

@@ -200,7 +200,7 @@ class CoprocessSocket:
         """Does what a text message says; False when there is no such message, and then the connection is over."""
         try:
             message = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             message = None
         if message == {"type": "eof"}:
             self._close_stdout()

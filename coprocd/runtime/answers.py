@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import MutableSequence
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 log = logging.getLogger("coprocd.screens")
 
 ORIGIN = "screen"
+
+LOSS_TOLD_EVERY_S = 60.0
+"""Of answers that are lost the log tells so often at most: what a session prints may ask a thousand times a second."""
 
 TITLE_S = 0.1
 """Between two changes of the title that are told: a flood may change it a thousand times a second."""
@@ -62,6 +66,7 @@ class Answers:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._spoken = session.state.spoken
+        self._loss_told_at = -LOSS_TOLD_EVERY_S
 
     @property
     def to(self) -> int:
@@ -85,7 +90,7 @@ class Answers:
             try:
                 session.input.check(data)
             except CoprocdError as error:
-                log.info("session %s: an answer of its screen is not typed: %s", session.id, error.code)
+                self._tell_loss(error)
             else:
                 if offset is not None:
                     self._spoken.intend(offset, session.input.ring.end + len(data))
@@ -93,6 +98,12 @@ class Answers:
                 session.on_typed(ORIGIN, len(data))
         if offset is not None:
             self._spoken.to = offset
+
+    def _tell_loss(self, error: CoprocdError) -> None:
+        now = time.monotonic()
+        if now - self._loss_told_at >= LOSS_TOLD_EVERY_S:
+            self._loss_told_at = now
+            log.info("session %s: an answer of its screen is not typed: %s", self._session.id, error.code)
 
 
 class Title:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from support.attached import BINARY, PING, TEXT, Attached, masked
-from support.live import Live, live, resident_bytes
+from support.live import PATIENCE_S, Live, live, resident_bytes
 
 VIEWERS = 100
 FLOOD = 16 << 20
@@ -178,6 +178,48 @@ def test_one_that_breaks_the_protocol_is_cut_off(daemon: Live, echo: str) -> Non
     client.close()
 
 
+@pytest.mark.parametrize(
+    "text", [b"[" * 100_000, b'{"x":' * 20_000, b"null", b'{"type": "resize", "rows": 0, "cols": 0}', b'{"type": "ack", "offset": -1}']
+)
+def test_a_message_that_says_nothing_is_refused_and_ends_nothing(daemon: Live, echo: str, text: bytes) -> None:
+    client = ready(daemon, echo)
+    client.socket.sendall(masked(TEXT, text))
+    assert client.message("error")["code"] == "invalid_params"
+    echoes(client, b"still here")
+    client.close()
+
+
+def test_a_session_that_is_closed_while_its_client_does_not_take_the_upgrade(daemon: Live) -> None:
+    """The answers to so many requests fill the socket and all but the last of the transport's buffer, and the upgrade has to wait."""
+    session = daemon.raw_cat()
+    fill = b"GET /%b HTTP/1.1\r\nHost: localhost\r\n\r\n" % (b"x" * 100)
+
+    def sent(count: int) -> tuple[socket.socket, bool]:
+        """A connection, and whether its upgrade was sent."""
+        connection = ready_to_come(daemon.socket)
+        connection.sendall(fill * count + upgrade(session))
+        for _ in range(300):
+            if daemon.call("session.get", session=session)["clients"]:
+                return connection, True
+        return connection, False
+
+    least, most = 10, 1500
+    while most - least > 1:
+        count = (least + most) // 2
+        connection, there = sent(count)
+        connection.close()
+        daemon.await_(lambda: not daemon.call("session.get", session=session)["clients"])
+        least, most = (count, most) if there else (least, count)
+    waiting, there = sent(most)
+    assert not there
+    daemon.call("session.close", session=session)
+    waiting.settimeout(PATIENCE_S)
+    while waiting.recv(1 << 20):
+        pass
+    waiting.close()
+    assert f"ERROR session {session}" not in daemon.log()
+
+
 @pytest.mark.parametrize("kind", [BINARY, TEXT, PING])
 def test_a_flood_of_frames_leaves_the_others_their_turn(daemon: Live, echo: str, kind: int) -> None:
     other = daemon.raw_cat()
@@ -229,11 +271,8 @@ def test_two_hundred_that_come_at_once_and_vanish_leave_nothing(daemon: Live, ec
     client = ready(daemon, echo)
     for wave in range(WAVES):
         many = [ready_to_come(daemon.socket) for _ in range(200)]
-        request = (
-            f"GET /sessions/{echo}/attach?rows=24&cols=80 HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        )
         for each in many:
-            each.sendall(request.encode() + b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+            each.sendall(upgrade(echo))
         for _ in many:
             daemon.client.event("client.attached")
         echoes(client, b"<%d>" % wave)
@@ -248,6 +287,11 @@ def test_two_hundred_that_come_at_once_and_vanish_leave_nothing(daemon: Live, ec
     assert resident_bytes(daemon.pids()[0]) - before < 4 << 20
     assert len(daemon.call("session.get", session=echo)["clients"]) == 1
     client.close()
+
+
+def upgrade(session: str) -> bytes:
+    request = f"GET /sessions/{session}/attach?rows=24&cols=80 HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    return request.encode() + b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 
 
 def ready_to_come(path: str) -> socket.socket:

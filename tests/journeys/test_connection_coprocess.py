@@ -232,9 +232,10 @@ def test_frames_that_are_none_or_too_large_end_it(daemon: Live, echo: str, rubbi
     assert daemon.ended(echo)["end_reason"] == "connection_lost"
 
 
-def test_a_text_message_that_says_nothing_known_ends_it_and_says_why(daemon: Live, echo: str) -> None:
+@pytest.mark.parametrize("text", ["Yes\n", "[" * 100_000])
+def test_a_text_message_that_says_nothing_known_ends_it_and_says_why(daemon: Live, echo: str, text: str) -> None:
     with Connected(daemon, echo) as bot:
-        bot.send_text("Yes\n")
+        bot.send_text(text)
         end = bot.end()
         assert end.code == 1003 and "binary" in end.text
     assert daemon.ended(echo)["typed_bytes"] == 0

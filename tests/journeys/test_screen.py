@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -217,6 +218,16 @@ def test_a_worker_killed_while_it_makes_a_checkpoint_has_the_screen_again(when: 
         looks = shows(daemon, session, "400000")
         kill_worker(daemon)
         assert capture(daemon, session) == looks
+
+
+def test_answers_that_find_no_room_do_not_fill_the_log(daemon: Live) -> None:
+    session = daemon.create(
+        sys.executable, "-c", "import time\nfor _ in range(300): print('\\x1b[6n' * 300, flush=True)\nprint('asked')\ntime.sleep(600)"
+    )
+    daemon.output(session, b"asked")
+    assert "asked" in daemon.call("session.capture", session=session)["data"]
+    assert daemon.log().count(f"session {session}: an answer of its screen is not typed") == 1
+    daemon.call("session.close", session=session)
 
 
 def test_an_answer_is_told_as_typed_by_the_screen(daemon: Live) -> None:

@@ -201,7 +201,7 @@ def test_a_session_is_not_attached_inside_itself(daemon: Live, terminal: Outer) 
     attach(terminal, session)
     terminal.type(f"{COPROCCTL} attach @; echo inside=$?", "Enter")
     terminal.await_text("inside=4")
-    assert "attached to itself" in terminal.text()
+    assert "itself; attach to it from another terminal" in terminal.text()
     detach(terminal)
 
 

@@ -119,8 +119,7 @@ def test_a_question_over_the_last_row_is_drawn_again_after_all_output() -> None:
     drawing = Drawing(line=False)
     drawing.begin(24, 80)
     drawing.output(b"a", 0.0)
-    drawing.status.cover(24, 80)
-    drawing.status.show("? Who")
+    drawing.status.cover(24, 80, "? Who")
     for output in (b"b", b"c", b"d\r\n"):
         assert drawing.output(output, 0.0).startswith(output + b"\x1b7") and b"? Who" in drawing.output(output, 0.0)
 

@@ -196,6 +196,14 @@ def test_a_new_session_is_attached_on_a_terminal(daemon: Live, terminal: Outer) 
     assert daemon.call("session.get", session="made")["state"] == "running"
 
 
+def test_one_that_ends_before_it_is_shown_and_is_dropped_then_is_said_to_have_ended(daemon: Live, terminal: Outer) -> None:
+    terminal.type(f"{COPROCCTL} new --name quick --remove -- true; echo left=$?", "Enter")
+    terminal.await_(lambda: re.search(r"^left=[03]", terminal.text(), re.MULTILINE))
+    said = terminal.text().replace("\n", "")
+    assert re.search(r"session quick ended(, status 0\]left=0| before it could be shown, and was dropped as --remove asksleft=3)", said)
+    terminal.await_prompt()
+
+
 def test_a_session_is_not_attached_inside_itself(daemon: Live, terminal: Outer) -> None:
     session, _, _ = ready(daemon, terminal)
     attach(terminal, session)

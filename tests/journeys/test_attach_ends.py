@@ -81,6 +81,22 @@ def test_a_daemon_that_does_not_come_back_is_given_up() -> None:
         daemon.subscribe()
 
 
+def test_a_session_that_was_lost_is_said_to_be_gone_by_its_name() -> None:
+    with live() as daemon, outer(daemon.environment) as terminal:
+        session, modes, settings = daemon.create("sleep", "600", name="lost"), terminal.modes(), terminal.settings()
+        attach(terminal, session, until="")
+        client_pid(daemon, session)
+        pids = daemon.pids()
+        for number in (signal.SIGSTOP, signal.SIGKILL):  # stopped first, so that neither starts the other
+            for pid in pids:
+                os.kill(pid, number)
+        daemon.client.close()
+        daemon.command("daemon", "start")
+        terminal.await_text("coprocctl: session lost is gone\nleft=3")
+        assert terminal.modes() == modes and terminal.settings() == settings
+        daemon.subscribe()
+
+
 def test_a_client_that_is_stopped_gives_the_terminal_back_and_takes_it_again(daemon: Live, terminal: Outer) -> None:
     session, modes, _ = ready(daemon, terminal, "vim", "-n", "-u", "NONE", __file__)
     attach(terminal, session, until="import")

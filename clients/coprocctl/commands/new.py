@@ -8,7 +8,7 @@ import sys
 
 from coprocctl.arguments import byte_count, completes, filled, pair, seconds, socket_path, terminal_size
 from coprocctl.commands.attach import add_attaching, attach
-from coprocctl.exits import EXIT_USAGE, Failure
+from coprocctl.exits import EXIT_USAGE, Failure, Refused
 from coprocctl.format import escaped, lost_line
 from coprocctl.output import note, print_json
 from coprocctl.start import connect_or_start
@@ -57,8 +57,19 @@ def run(args: argparse.Namespace) -> int:
     elif args.detached or not (_is_terminal(sys.stdin) and _is_terminal(sys.stdout)):
         print(escaped(session["id"]))
     else:
-        return attach(path, session["id"], args)
+        return _attach(path, session, args)
     return 0
+
+
+def _attach(path: str, session: dict[str, Any], args: argparse.Namespace) -> int:
+    """As `attach`; says what became of one that is dropped already."""
+    try:
+        return attach(path, session["id"], args)
+    except Refused as refused:
+        if refused.code != "session_not_found" or not args.remove:
+            raise
+        dropped = f"session {escaped(session['name'])} ended before it could be shown, and was dropped as --remove asks"
+        raise Failure(dropped, refused.status, refused.code) from None
 
 
 def create(path: str, params: dict[str, Any]) -> dict[str, Any]:

@@ -247,8 +247,7 @@ class Attachment:
     def _cover(self) -> None:
         """The last row is for the question, if there is one."""
         if self._question is not None:
-            self._drawing.status.cover(*self._size)
-            self._drawing.status.show(self._question.line(self._size[1]))
+            self._drawing.status.cover(*self._size, self._question.line(self._size[1]))
 
     def _stop_what_pauses(self) -> None:
         """Has the coprocess ended that does not read."""
@@ -365,8 +364,7 @@ class Attachment:
 
     def _connect_again(self) -> None:
         """Once more, if it is time."""
-        now = time.monotonic()
-        if now < self._retry_at:
+        if (now := time.monotonic()) < self._retry_at:
             return
         self._retry_at = now + RETRY_S
         try:
@@ -376,7 +374,9 @@ class Attachment:
 
     def _on_refused(self, failure: Failure) -> None:
         """It will be tried again; raises the failure where that is of no use, and another when it has been tried for long enough."""
-        if failure.code in ("session_not_found", "permission_denied", "version_mismatch", NOT_UNDERSTOOD):
+        if failure.code == "session_not_found":
+            raise Failure(f"session {self._name} is gone", failure.status, failure.code)
+        if failure.code in ("permission_denied", "version_mismatch", NOT_UNDERSTOOD):
             raise failure
         now = time.monotonic()
         self._retry_at = now + RETRY_EACH_S

@@ -62,10 +62,11 @@ class StatusLine:
             return _SAVE + b"\x1b[r" + _RESTORE if was_active else b""
         return _SAVE + b"\x1b[?6l" + self._margins() + b"\x1b[%d;1H\x1b[J" % (self.rows + 1) + _RESTORE
 
-    def cover(self, rows: int, cols: int) -> None:
-        """From here on, until the next `fit`, the line lies over the last row of the session, where it has none of its own: it is drawn after all output."""
+    def cover(self, rows: int, cols: int, text: str) -> None:
+        """It says `text`; from here on, until the next `fit`, the line lies over the last row of the session, where it has none of its own: it is drawn after all output."""
         if not self._row:
             self._row, self._cols, self.covering = rows, cols, True
+        self._text = text
         self._due = True
 
     def clear(self) -> None:

@@ -2,55 +2,62 @@
 
 from __future__ import annotations
 
+import re
+
+import pytest
 from coprocctl.terminal.modes import Modes
 from coprocctl.terminal.title import Title
 
 SAVE, TAKE_BACK = b"\x1b[22;0t", b"\x1b[23;0t"
+VIM, VIM_ENDS = b"\x1b[22;2t\x1b[22;1t", b"\x1b[23;2t\x1b[23;1t"
+OLDER = "of another program"
+STACKS = {"one": ((0, 1, 2),), "two": ((0, 1), (0, 2)), "windows": ((0, 2),)}
+"""What is on each stack of a terminal's: xterm has one for all, most have two, tmux has none for icons."""
 
 
 class Window:
-    """A terminal as far as titles go."""
+    """A terminal as far as titles of windows go, with something on its stacks."""
 
-    def __init__(self) -> None:
+    def __init__(self, stacks: str = "two") -> None:
         self.title = "the terminal's"
-        self.stack: list[str] = []
+        self.stacks = [(kinds, [(0, OLDER)]) for kinds in STACKS[stacks]]
         self.modes = Modes()
         self.marked = Title()
         self.marked.name = "work"
         self.take(self.marked.begin())
 
     def take(self, data: bytes) -> None:
-        for sequence in data.replace(b"\x07", b"\0").replace(b"t", b"t\0").split(b"\0") if b"]" not in data else [data]:
-            self._one(sequence)
-
-    def _one(self, data: bytes) -> None:
-        while data:
-            if data.startswith(SAVE):
-                self.stack.append(self.title)
-                data = data[len(SAVE) :]
-            elif data.startswith(TAKE_BACK):
-                self.title = self.stack.pop() if self.stack else self.title
-                data = data[len(TAKE_BACK) :]
-            else:
-                assert data.startswith(b"\x1b]2;")
-                title, _, data = data[4:].partition(b"\x07")
+        for title, what, kind in re.findall(rb"\x1b\]2;([^\x07]*)\x07|\x1b\[(22|23);([012])t", data):
+            if not what:
                 self.title = title.decode()
+                continue
+            for kinds, stack in self.stacks:
+                if int(kind) in kinds:
+                    self._turn(what == b"22", int(kind), kinds, stack)
+
+    def _turn(self, save: bool, kind: int, kinds: tuple[int, ...], stack: list[tuple[int, str]]) -> None:
+        if save:
+            stack.append((kind, self.title))
+        elif stack:
+            saved, title = stack.pop()
+            if 2 in kinds and 1 not in (kind, saved):
+                self.title = title
 
     def prints(self, data: bytes) -> str:
         """The session prints it; the title then."""
         self.modes.feed(data)
         self.take(data)
-        self._one(self.marked.changes(self.modes))
+        self.take(self.marked.changes(self.modes))
         return self.title
 
     def mark(self, mark: str) -> str:
         self.marked.mark(mark)
-        self._one(self.marked.changes(self.modes))
+        self.take(self.marked.changes(self.modes))
         return self.title
 
     def end(self) -> str:
-        self._one(self.marked.end(self.modes))
-        assert self.stack == []
+        self.take(self.marked.end(self.modes))
+        assert all(stack == [(0, OLDER)] for _, stack in self.stacks)
         return self.title
 
 
@@ -71,9 +78,11 @@ def test_where_the_session_has_set_none_the_terminals_own_comes_back() -> None:
     assert window.end() == "the terminal's"
 
 
-def test_titles_that_the_session_has_saved_are_taken_off_the_stack() -> None:
-    window = Window()
-    window.prints(SAVE + SAVE)
+@pytest.mark.parametrize("saves", [SAVE + SAVE, VIM, VIM + SAVE, SAVE + VIM + VIM, b"\x1b[22;1t", b"\x1b[22;2t"])
+@pytest.mark.parametrize("stacks", STACKS)
+def test_titles_that_the_session_has_saved_are_taken_off_the_stack(stacks: str, saves: bytes) -> None:
+    window = Window(stacks)
+    window.prints(saves)
     window.prints(b"\x1b]2;in vim\x07")
     assert window.end() == "the terminal's"
 
@@ -83,6 +92,17 @@ def test_a_title_that_the_session_takes_back_and_has_not_saved_here_is_not_the_t
     window.prints(b"\x1b]2;in vim\x07")
     window.prints(TAKE_BACK)
     assert window.prints(b"\x1b]2;shell\x07") == "shell"
+    assert window.end() == "the terminal's"
+
+
+@pytest.mark.parametrize("stacks", ["two", "windows"])
+def test_a_program_that_was_there_before_may_take_back_what_it_saved_elsewhere(stacks: str) -> None:
+    window = Window(stacks)
+    for _ in range(3):
+        window.prints(b"\x1b]2;in vim\x07")
+        window.prints(VIM_ENDS)
+        window.prints(VIM)
+        window.prints(VIM_ENDS)
     assert window.end() == "the terminal's"
 
 

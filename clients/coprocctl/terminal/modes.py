@@ -49,8 +49,9 @@ class Modes:
         self._open = b""
         self.title: str | None = None
         """What was set last."""
-        self.titles_saved = 0
-        """How many titles more than there were are on the terminal's stack; negative where some were taken that were not the session's."""
+        self.titles_saved = [0, 0, 0]
+        """How many titles more than there were are on the terminal's stacks: of window and icon both, of the icon, of the window; negative where some
+        were taken that were not the session's."""
         self.clear()
 
     def clear(self) -> None:
@@ -146,7 +147,9 @@ class Modes:
             reset = b"m" if final == b"n" else final
             self._flag(b"key%b%d" % (reset, first), b"\x1b[>%d%b" % (first, reset), final == b"n" or len(values) > 1)
         elif final == b"t" and not prefix and first in (22, 23):
-            self.titles_saved = max(-_DEPTH_MOST, min(_DEPTH_MOST, self.titles_saved + (1 if first == 22 else -1)))
+            which = values[1] if len(values) > 1 else 0
+            if which < len(self.titles_saved):
+                self.titles_saved[which] = max(-_DEPTH_MOST, min(_DEPTH_MOST, self.titles_saved[which] + (1 if first == 22 else -1)))
         elif final == b"'z":
             self._flag(b"locator", b"\x1b[0'z", first != 0)
         elif final == b"g" and not prefix:

@@ -92,12 +92,12 @@ def test_any_cut_gives_the_same(outputs: list[bytes], data: st.DataObject) -> No
     assert (cut.reset(), cut.title, cut.bracketed_paste, cut.talks) == (whole.reset(), whole.title, whole.bracketed_paste, whole.talks)
 
 
-def test_the_title_and_how_many_were_saved_are_known() -> None:
+def test_the_title_is_known() -> None:
     modes = Modes()
-    modes.feed("\x1b]0;vim: naïve\x07\x1b[22;2t\x1b[22;1t\x1b]2;in".encode())
-    assert (modes.title, modes.titles_saved) == ("vim: naïve", [0, 1, 1])
-    modes.feed(b"ner\x1b\\\x1b[23;0t\x1b[23t\x1b[23t")
-    assert (modes.title, modes.titles_saved) == ("inner", [-3, 1, 1])
+    modes.feed("\x1b]0;vim: naïve\x07\x1b]2;in".encode())
+    assert modes.title == "vim: naïve"
+    modes.feed(b"ner\x1b\\")
+    assert modes.title == "inner"
 
 
 @pytest.mark.parametrize(("output", "reset"), SET, ids=lambda value: repr(value))

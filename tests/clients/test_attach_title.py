@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 
 import pytest
+from coprocctl.terminal.drawing import Drawing
 from coprocctl.terminal.modes import Modes
 from coprocctl.terminal.title import Title
 
 SAVE, TAKE_BACK = b"\x1b[22;0t", b"\x1b[23;0t"
-VIM, VIM_ENDS = b"\x1b[22;2t\x1b[22;1t", b"\x1b[23;2t\x1b[23;1t"
+VIM, VIM_ENDS = b"\x1b[22;0;0t\x1b[22;2t\x1b[22;1t", b"\x1b[23;2t\x1b[23;1t\x1b[23;0;0t"
 OLDER = "of another program"
 STACKS = {"one": ((0, 1, 2),), "two": ((0, 1), (0, 2)), "windows": ((0, 2),)}
 """What is on each stack of a terminal's: xterm has one for all, most have two, tmux has none for icons."""
@@ -27,7 +28,7 @@ class Window:
         self.take(self.marked.begin())
 
     def take(self, data: bytes) -> None:
-        for title, what, kind in re.findall(rb"\x1b\]2;([^\x07]*)\x07|\x1b\[(22|23);([012])t", data):
+        for title, what, kind in re.findall(rb"\x1b\]2;([^\x07]*)\x07|\x1b\[(22|23);([012])(?:;0)?t", data):
             if not what:
                 self.title = title.decode()
                 continue
@@ -45,6 +46,7 @@ class Window:
 
     def prints(self, data: bytes) -> str:
         """The session prints it; the title then."""
+        data = self.marked.passed(data)
         self.modes.feed(data)
         self.take(data)
         self.take(self.marked.changes(self.modes))
@@ -56,7 +58,7 @@ class Window:
         return self.title
 
     def end(self) -> str:
-        self.take(self.marked.end(self.modes))
+        self.take(self.marked.end())
         assert all(stack == [(0, OLDER)] for _, stack in self.stacks)
         return self.title
 
@@ -95,15 +97,24 @@ def test_a_title_that_the_session_takes_back_and_has_not_saved_here_is_not_the_t
     assert window.end() == "the terminal's"
 
 
-@pytest.mark.parametrize("stacks", ["two", "windows"])
-def test_a_program_that_was_there_before_may_take_back_what_it_saved_elsewhere(stacks: str) -> None:
+@pytest.mark.parametrize("stacks", STACKS)
+def test_a_program_that_was_there_before_takes_back_nothing_of_others(stacks: str) -> None:
     window = Window(stacks)
     for _ in range(3):
         window.prints(b"\x1b]2;in vim\x07")
-        window.prints(VIM_ENDS)
-        window.prints(VIM)
-        window.prints(VIM_ENDS)
+        assert window.prints(VIM_ENDS) == "in vim"
+        window.prints(VIM + b"\x1b]2;in another\x07")
+        assert window.prints(VIM_ENDS) == "in vim"
     assert window.end() == "the terminal's"
+
+
+def test_what_is_not_the_sessions_is_not_taken_back_however_it_is_cut() -> None:
+    drawing = Drawing(line=False)
+    drawing.begin(24, 80)
+    output = b"a" + VIM + VIM_ENDS + b"b" + VIM_ENDS + b"c" + SAVE * 1000 + b"d"
+    shown = b"".join(drawing.output(bytes([byte]), 0.0) for byte in output)
+    assert shown.startswith(b"a" + VIM + VIM_ENDS + b"bc" + SAVE) and len(shown) < 1000 and shown.endswith(b"d")
+    assert drawing.reset().count(TAKE_BACK) == 1 + shown.count(SAVE)
 
 
 def test_nothing_in_a_mark_or_a_title_is_more_than_text() -> None:

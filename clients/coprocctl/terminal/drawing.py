@@ -60,7 +60,7 @@ class Drawing:
 
     def reset(self) -> bytes:
         """What makes the terminal as it was, but for what it shows."""
-        return _END_SEQUENCE + self.modes.reset() + self.status.end() + _PLAIN + self.title.end(self.modes)
+        return _END_SEQUENCE + self.modes.reset() + self.status.end() + _PLAIN + self.title.end()
 
     def end(self) -> bytes:
         """… and leaves the cursor on an empty last line."""
@@ -84,6 +84,7 @@ class Drawing:
         data = self._queries.feed(data)
         self.changed = not self._queries.usual or self.modes.open or b"\x0e" in data or b"\x0f" in data
         if self.changed:
+            data = self.title.passed(data)
             self.modes.feed(data)
         if data:
             self._cut = _CUT_CHARACTER.search(data[-3:]) is not None

@@ -26,11 +26,11 @@ _STRING_BYTES = 4 << 10
 """A string that is not whole is kept so far; titles are shorter."""
 _DIGITS_MOST = 6
 _DEPTH_MOST = 64
-"""So deep are stacks of titles and keyboard flags followed; terminals have less."""
+"""So deep is the stack of keyboard flags followed; terminals have less."""
 
 _CHANGE = re.compile(
     rb"\x1b(?:"
-    rb"\[(?P<prefix>[<=>?]?)(?P<numbers>[0-9;:]*)(?P<final>[hlrutgmfnW]| q|'z)"
+    rb"\[(?P<prefix>[<=>?]?)(?P<numbers>[0-9;:]*)(?P<final>[hlrugmfnW]| q|'z)"
     rb"|\](?P<osc>[^\x07\x18\x1a\x1b]*)(?:\x07|(?=[\x18\x1a\x1b]))"
     rb"|(?P<charset>[(-/][ -/]*)[0-~]"
     rb"|(?P<escape>[=>cHn-o|}~]|[ %][0-~])"
@@ -49,13 +49,10 @@ class Modes:
         self._open = b""
         self.title: str | None = None
         """What was set last."""
-        self.titles_saved = [0, 0, 0]
-        """How many titles more than there were are on the terminal's stacks: of window and icon both, of the icon, of the window; negative where some
-        were taken that were not the session's."""
         self.clear()
 
     def clear(self) -> None:
-        """All has been reset but the titles."""
+        """All has been reset but the title."""
         self._private: dict[int, None] = {}
         """The private modes that are not as they are by default, in the order in which they were set."""
         self._ansi: dict[int, None] = {}
@@ -146,10 +143,6 @@ class Modes:
             # Key modifiers and formats: without a value a resource of the terminal is as it was (xterm's XTMODKEYS).
             reset = b"m" if final == b"n" else final
             self._flag(b"key%b%d" % (reset, first), b"\x1b[>%d%b" % (first, reset), final == b"n" or len(values) > 1)
-        elif final == b"t" and not prefix and first in (22, 23):
-            which = values[1] if len(values) > 1 else 0
-            if which < len(self.titles_saved):
-                self.titles_saved[which] = max(-_DEPTH_MOST, min(_DEPTH_MOST, self.titles_saved[which] + (1 if first == 22 else -1)))
         elif final == b"'z":
             self._flag(b"locator", b"\x1b[0'z", first != 0)
         elif final == b"g" and not prefix:

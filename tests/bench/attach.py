@@ -20,7 +20,6 @@ import pty
 import re
 import select
 import shutil
-import signal
 import statistics
 import struct
 import subprocess
@@ -47,7 +46,7 @@ os.write(1, b"\\r\\nTOOK %.6f s\\r\\n" % (time.monotonic() - begun))
 os.read(0, 1)
 """
 
-ECHO = "import os, tty\ntty.setraw(0)\nwhile data := os.read(0, 64): os.write(1, data)"
+ECHO = "import os, tty\ntty.setraw(0)\nwhile (data := os.read(0, 64)) != b'q': os.write(1, data)"
 
 PATIENCE_S = 120.0
 SETTLE_S = 1.0
@@ -86,9 +85,16 @@ class Terminal:
     def type(self, data: bytes) -> None:
         os.write(self.fd, data)
 
-    def close(self) -> None:
+    def end_job(self) -> None:
+        """Types what ends the job, and waits until whoever shows it has gone: dtach would keep it for ever."""
+        self.type(b"q")
+        while True:
+            try:
+                if not os.read(self.fd, 1 << 16):
+                    break
+            except OSError:
+                break
         os.close(self.fd)
-        os.kill(self.pid, signal.SIGHUP)
         os.waitpid(self.pid, 0)
 
 
@@ -121,7 +127,7 @@ def systems(daemon: Live, place: Path) -> list[System]:
     if shutil.which("dtach"):
         found.append(System("dtach", lambda job: Terminal(["dtach", "-A", tempfile.mktemp(dir=place), "-r", "none", *job])))
     if shutil.which("tmux"):
-        found.append(System("tmux", on_tmux, lambda: subprocess.run([*tmux, "kill-server"], check=True) and None))
+        found.append(System("tmux", on_tmux))  # whose server ends with its last session
     return [*found, System("coprocd", on_coprocd, close_all)]
 
 
@@ -133,8 +139,7 @@ def flood(system: System, mib: int) -> tuple[float, float]:
     terminal.type(b"g")
     took_s = float(terminal.until(rb"TOOK ([\d.]+) s")[1])
     shown = terminal.bytes / 2**20
-    terminal.type(b"q")
-    terminal.close()
+    terminal.end_job()
     system.ended()
     return mib / took_s, shown
 
@@ -151,7 +156,7 @@ def echo(system: System) -> tuple[float, float]:
         terminal.until(key)
         took_us.append((time.perf_counter() - begun) * 1e6)
         time.sleep(PAUSE_S)
-    terminal.close()
+    terminal.end_job()
     system.ended()
     took_us.sort()
     return took_us[KEYS // 2], took_us[KEYS * 99 // 100]

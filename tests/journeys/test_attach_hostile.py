@@ -189,37 +189,6 @@ def test_a_message_that_says_nothing_is_refused_and_ends_nothing(daemon: Live, e
     client.close()
 
 
-def test_a_session_that_is_closed_while_its_client_does_not_take_the_upgrade(daemon: Live) -> None:
-    """The answers to so many requests fill the socket and all but the last of the transport's buffer, and the upgrade has to wait."""
-    session = daemon.raw_cat()
-    fill = b"GET /%b HTTP/1.1\r\nHost: localhost\r\n\r\n" % (b"x" * 100)
-
-    def sent(count: int) -> tuple[socket.socket, bool]:
-        """A connection, and whether its upgrade was sent."""
-        connection = ready_to_come(daemon.socket)
-        connection.sendall(fill * count + upgrade(session))
-        for _ in range(300):
-            if daemon.call("session.get", session=session)["clients"]:
-                return connection, True
-        return connection, False
-
-    least, most = 10, 1500
-    while most - least > 1:
-        count = (least + most) // 2
-        connection, there = sent(count)
-        connection.close()
-        daemon.await_(lambda: not daemon.call("session.get", session=session)["clients"])
-        least, most = (count, most) if there else (least, count)
-    waiting, there = sent(most)
-    assert not there
-    daemon.call("session.close", session=session)
-    waiting.settimeout(PATIENCE_S)
-    while waiting.recv(1 << 20):
-        pass
-    waiting.close()
-    assert f"ERROR session {session}" not in daemon.log()
-
-
 @pytest.mark.parametrize("kind", [BINARY, TEXT, PING])
 def test_a_flood_of_frames_leaves_the_others_their_turn(daemon: Live, echo: str, kind: int) -> None:
     other = daemon.raw_cat()
@@ -287,6 +256,37 @@ def test_two_hundred_that_come_at_once_and_vanish_leave_nothing(daemon: Live, ec
     assert resident_bytes(daemon.pids()[0]) - before < 4 << 20
     assert len(daemon.call("session.get", session=echo)["clients"]) == 1
     client.close()
+
+
+def test_a_session_that_is_closed_while_its_client_does_not_take_the_upgrade(daemon: Live) -> None:
+    """The answers to so many requests fill the socket and all but the last of the transport's buffer, and the upgrade has to wait."""
+    session = daemon.raw_cat()
+    fill = b"GET /%b HTTP/1.1\r\nHost: localhost\r\n\r\n" % (b"x" * 100)
+
+    def sent(count: int) -> tuple[socket.socket, bool]:
+        """A connection, and whether its upgrade was sent."""
+        connection = ready_to_come(daemon.socket)
+        connection.sendall(fill * count + upgrade(session))
+        for _ in range(300):
+            if daemon.call("session.get", session=session)["clients"]:
+                return connection, True
+        return connection, False
+
+    least, most = 10, 1500
+    while most - least > 1:
+        count = (least + most) // 2
+        connection, there = sent(count)
+        connection.close()
+        daemon.await_(lambda: not daemon.call("session.get", session=session)["clients"])
+        least, most = (count, most) if there else (least, count)
+    waiting, there = sent(most)
+    assert not there
+    daemon.call("session.close", session=session)
+    waiting.settimeout(PATIENCE_S)
+    while waiting.recv(1 << 20):
+        pass
+    waiting.close()
+    assert f"ERROR session {session}" not in daemon.log()
 
 
 def upgrade(session: str) -> bytes:

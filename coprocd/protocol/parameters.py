@@ -30,7 +30,7 @@ MEANINGS: dict[str, str] = {
     "session.list.state": "Only sessions in this state.",
     "lease_s": "The session is closed when session.renew was not called for so many seconds.",
     "log_bytes": "How much of the output is retained.",
-    "remove": "Drop the session, with its log, when its job has ended.",
+    "remove": "Drop the session, with its log, when its job has ended and who is attached has been sent its output.",
     # -- typing
     "text": "The text.",
     "enter": "Type Enter after it.",

@@ -295,6 +295,7 @@ class Sessions:
     async def _after_exit(self, session: Session) -> None:
         await session.exited()
         if session.record.remove:
+            await session.viewers.served()
             await self._drop(session, self.context.settings.close_grace_s)
         self.prune()
 

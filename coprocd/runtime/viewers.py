@@ -11,6 +11,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 from coprocd.core.event_log import Cursor
@@ -38,6 +39,12 @@ SMALL_BYTES = 256
 SNAPSHOT_EVERY_S = 0.2
 """A session's viewers share one snapshot for so long: those that do not keep up get no more than five a second."""
 
+COMING_S = 1.0
+"""Who is on the way to a session that has just begun, or was just taken over, is there after so long."""
+
+SERVED_MOST_S = 60.0
+"""So long an ended session that is to be dropped waits for those who are still being sent its output."""
+
 LOOK_EVERY_S = 1.0
 """How often it is looked what a coprocess has moved, and whether the terminal is stopped."""
 
@@ -60,7 +67,9 @@ class Viewers:
         self.session = session
         self.window_size = WindowSize(self)
         self._all: dict[str, Viewer] = {}
+        self._none_left = asyncio.Event()
         self._loop = asyncio.get_running_loop()
+        self._begun_at = self._loop.time()
         self._standing: dict[str, Message] = {}
         self._events: Cursor | None = None
         self._woken_at = 0
@@ -99,7 +108,16 @@ class Viewers:
         self.window_size.on_detached(viewer)
         session.context.events.append("client.detached", session.id, client=viewer.id, by=viewer.leaves_for)
         if not self._all:
+            self._none_left.set()
             self._end()
+
+    async def served(self) -> None:
+        """Returns when all who were attached, or on their way, have been sent the output of a session that has ended; or after a while."""
+        over = self._loop.time() + SERVED_MOST_S
+        while (left_s := (over if self._all else self._begun_at + COMING_S) - self._loop.time()) > 0:
+            self._none_left.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._none_left.wait(), left_s)
 
     def send_away(self, client: str | None) -> list[str]:
         """Asks the one with this id, or all, to go: their ids."""

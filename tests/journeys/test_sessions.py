@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
+from support.attached import Attached
 from support.live import Live, RpcError, live, lives
 
 
@@ -87,6 +88,20 @@ def test_remove_drops_it_when_it_exits(daemon: Live) -> None:
     session = daemon.create("true", remove=True)
     daemon.client.event("session.closed", session=session)
     assert refused(daemon, "session.get", session=session).code == "session_not_found"
+
+
+def test_remove_lets_one_who_is_attached_and_slow_have_the_rest_first(daemon: Live) -> None:
+    session = daemon.create(shell="read line; seq 400000; exit 3", remove=True)
+    client = Attached(daemon.socket, session)
+    client.drawn()
+    client.shown.clear()
+    daemon.call("session.send_text", session=session, text="\n")
+    daemon.client.event("session.exited", session=session)
+    client.to_the_end()
+    assert client.shown.replace(b"\r\n", b"\n").endswith(b"".join(b"%d\n" % number for number in range(1, 400001))[-1 << 20 :])
+    assert client.messages[-1] == {"type": "exit", "exit_status": 3, "signal": None}
+    client.close()
+    daemon.client.event("session.closed", session=session)
 
 
 def test_an_ended_one_stays_readable_and_its_name_is_free(daemon: Live) -> None:

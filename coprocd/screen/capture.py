@@ -5,17 +5,15 @@ Nothing that a session prints becomes anything but text in it. An emulator's `ca
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from coprocd.screen.emulator import Capture, Cursor, Format, Row, Run
-from coprocd.screen.grid import PLAIN, UNDERLINES, Line, Piece
+from coprocd.screen.grid import PLAIN, UNDERLINES, Line, Piece, watched
 from coprocd.screen.markup import Markup
 from coprocd.screen.native import Terminal
 from coprocd.screen.rows import MOST_ABOVE
 from coprocd.screen.sgr import sgr
-
-_ROWS_AT_ONCE = 256
 
 
 def capture(terminal: Terminal, format: Format, scrollback: int, title: str, moved: Callable[[], None]) -> Capture:
@@ -23,7 +21,7 @@ def capture(terminal: Terminal, format: Format, scrollback: int, title: str, mov
     rows = terminal.number("ROWS")
     there = terminal.number("TOTAL_ROWS", "size_t") - rows
     above = min(there, MOST_ABOVE, scrollback if scrollback >= 0 else there)
-    lines = _seen(terminal.lines(above), moved)
+    lines = watched(terminal.lines(above), moved)
     content: dict[str, Any] = {}
     if format == "json":
         content["lines"] = [Row([_run(piece) for piece in merged(line)], line.wraps) for line in lines]
@@ -42,13 +40,6 @@ def capture(terminal: Terminal, format: Format, scrollback: int, title: str, mov
         scrollback=above,
         **content,
     )
-
-
-def _seen(lines: Iterable[Line], moved: Callable[[], None]) -> Iterator[Line]:
-    for number, line in enumerate(lines):
-        if not number % _ROWS_AT_ONCE:
-            moved()
-        yield line
 
 
 def merged(line: Line) -> list[Piece]:

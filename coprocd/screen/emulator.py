@@ -100,18 +100,19 @@ class Emulator(Protocol):
         """Everything there is: both screens, scrollback, modes and a sequence that is not complete. `load` makes an equal terminal of it."""
         ...
 
-    def redraw(self) -> bytes:
+    def redraw(self, *, moved: Callable[[], None] = lambda: None) -> bytes:
         """What makes another terminal of this size look and behave the same, without scrollback.
 
         The other one may be fresh or have shown any earlier output of the session, at any size: what that left on is taken back. Its own
         scrollback is kept. It may end within a sequence: what follows in the output goes on there.
+        A large screen may take seconds: `moved` as for `capture`.
         """
         ...
 
     def capture(self, format: Format, scrollback: int = 0, *, moved: Callable[[], None] = lambda: None) -> Capture:
         """The screen, with at most `scrollback` lines above it; -1 for all. The alternate screen has none.
 
-        All lines may take a second: `moved` is called every few hundred of them, so that it is seen to go on.
+        All lines may take a second: `moved` is called every few dozen of them, so that it is seen to go on.
         """
         ...
 

@@ -73,8 +73,8 @@ class _Ghostty:
     def save(self) -> bytes:
         return self._terminal.encode()
 
-    def redraw(self) -> bytes:
-        return redraw(self._terminal)
+    def redraw(self, *, moved: Callable[[], None] = lambda: None) -> bytes:
+        return redraw(self._terminal, moved)
 
     def capture(self, format: Format, scrollback: int = 0, *, moved: Callable[[], None] = lambda: None) -> Capture:
         return capture(self._terminal, format, scrollback, self.title, moved)

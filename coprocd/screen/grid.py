@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from coprocd.screen.emulator import Color
+
+WATCHED_ROWS = 64
+"""A thousand wide rows of clusters take seconds; so many, a tenth of one."""
 
 UNDERLINES = (None, "single", "double", "curly", "dotted", "dashed")
 
@@ -54,3 +58,11 @@ class Line(NamedTuple):
     pieces: tuple[Piece, ...] = ()
     wraps: bool = False
     split: bool = False
+
+
+def watched(lines: Iterable[Line], moved: Callable[[], None]) -> Iterator[Line]:
+    """The same lines; `moved` is called at every WATCHED_ROWS, so that who waits for them sees that it goes on."""
+    for number, line in enumerate(lines):
+        if not number % WATCHED_ROWS:
+            moved()
+        yield line

@@ -12,10 +12,10 @@ stack of keyboard flags, the primary screen. The one that is redrawn is only loo
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from coprocd.screen.grid import Line
+from coprocd.screen.grid import Line, watched
 from coprocd.screen.native import Terminal
 from coprocd.screen.paint import Brush, cell_before
 from coprocd.screen.pen import BARE_PEN, pen
@@ -58,22 +58,22 @@ def take_back() -> bytes:
     )
 
 
-def redraw(terminal: Terminal) -> bytes:
-    """See the module."""
+def redraw(terminal: Terminal, moved: Callable[[], None]) -> bytes:
+    """See the module, and `Emulator.redraw`."""
     rows, cols = terminal.number("ROWS"), terminal.number("COLS")
     copy = Terminal.decode(terminal.encode(), 0, history=False)
     try:
         copy.write(b"\x18")
         margins = _Margins.of(terminal, rows, cols)
         brush = Brush()
-        lines = list(terminal.lines())
+        lines = list(watched(terminal.lines(), moved))
         saved = _saved_cursor(copy, lines, brush)
         keyboard = _keyboard(copy)
         saved_modes = _saved_modes(copy)
-        below = _primary_below(terminal, copy, cols) if terminal.alternate else b""
+        below = _primary_below(terminal, copy, cols, moved) if terminal.alternate else b""
     finally:
         copy.close()
-    brush.lines(lines, cols)
+    brush.lines(watched(lines, moved), cols)
     out = [take_back(), below, brush.taken(), _tabs(terminal, cols), saved, margins.set(), terminal.fragment("keyboard")]
     out += [_colors(terminal), keyboard, saved_modes]
     modes = {mode: terminal.mode(mode) for mode in MODES}
@@ -148,12 +148,12 @@ def _pending(terminal: Terminal) -> bool:
     return bool(terminal.number("CURSOR_PENDING_WRAP", "bool"))
 
 
-def _primary_below(terminal: Terminal, copy: Terminal, cols: int) -> bytes:
+def _primary_below(terminal: Terminal, copy: Terminal, cols: int, moved: Callable[[], None]) -> bytes:
     """Draws the primary screen and leaves it for the alternate one, in the way the session did. The copy shows the primary one then."""
     switch = next((mode for mode in (1049, 1047, 47) if terminal.mode(mode)), 1049)
     copy.write(b"\x1b[?%dl" % switch)
-    brush, lines = Brush(), list(copy.lines())
-    brush.lines(lines, cols)
+    brush, lines = Brush(), list(watched(copy.lines(), moved))
+    brush.lines(watched(lines, moved), cols)
     drawn = brush.taken() + _keyboard(copy)
     saved = _saved_cursor(copy, lines, brush) + b"\x1b8"
     # 1049 saves the cursor once more, with its pen. The alternate screen may be that of an earlier output.

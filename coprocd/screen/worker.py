@@ -88,7 +88,7 @@ class Terminal:
             yield
             self._send(opened)
         elif isinstance(message, wire.Redraw):
-            data = self._run(Kind.REPLY, self._emulator.redraw)
+            data = self._run(Kind.REPLY, lambda: self._emulator.redraw(moved=self._page.move))
             self._send(wire.Redrawn(terminal=self.number, rows=self._emulator.rows, cols=self._emulator.cols, data=data))
         elif isinstance(message, wire.Capture):
             capture = self._run(Kind.REPLY, lambda: self._emulator.capture(message.format, message.scrollback, moved=self._page.move))

@@ -133,3 +133,9 @@ def test_redrawing_changes_nothing() -> None:
     saved = emulator.save()
     assert emulator.redraw() == emulator.redraw()
     assert emulator.save() == saved
+
+
+def test_a_large_redraw_is_seen_to_go_on() -> None:
+    seen: list[None] = []
+    fed((1000, 20), b"x\r\n" * 1000).redraw(moved=lambda: seen.append(None))
+    assert 30 < len(seen) < 40

@@ -44,6 +44,10 @@ def until(holds: Callable[[], object], what: str) -> None:
         assert time.monotonic() < deadline, f"waited for {what}"
 
 
+def stopped(pid: int) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+
 def pids(manager: UserManager) -> tuple[int, int]:
     """Of daemon and keeper, asked on a new connection: it waits in the backlog while there is no daemon."""
     info = call(manager, "daemon.info")
@@ -162,6 +166,7 @@ def test_a_daemon_that_hangs_is_replaced(manager: UserManager) -> None:
     daemon, _ = pids(manager)
     until_ready(manager)
     os.kill(daemon, signal.SIGSTOP)
+    until(lambda: stopped(daemon), "the daemon to stop")  # until then it takes connections
     assert pids(manager)[0] != daemon
     assert call(manager, "session.get", session=session["id"])["pid"] == session["pid"]
 

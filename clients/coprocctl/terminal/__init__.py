@@ -2,6 +2,7 @@
 
 attachment      the loop: terminal, stream and signals
 stream          the connection to the daemon, and where it is in the output
+reconnection    when that is made anew, and what was typed meanwhile
 drawing         output on its way to the terminal, and what the client adds to it
 modes           what that output has set on the terminal, and so has to be reset
 keyboard        what is typed, and the keys that are the client's

@@ -20,6 +20,7 @@ from coprocctl.terminal.hold import Hold
 from coprocctl.terminal.indicator import Indicator
 from coprocctl.terminal.keyboard import Key, Keyboard
 from coprocctl.terminal.question import Question
+from coprocctl.terminal.reconnection import Reconnection
 from coprocctl.terminal.signals import Ended, Signals, stop
 from coprocctl.terminal.stream import NOT_UNDERSTOOD, Stream, how_ended, understood
 from coprocctl.terminal.tty import TerminalGone, Tty
@@ -33,15 +34,8 @@ if TYPE_CHECKING:
 
 OPENING_S = 30.0
 """How long the daemon may take to say what is attached."""
-RETRY_S = 5.0
-"""A connection that is made anew and is not there after so long is given up, and tried again; one that failed, after a moment."""
-RETRY_EACH_S = 0.05
-SHORT_S = 1.0
-"""A connection that did not last so long is made anew when it would have."""
 TICK_S = 0.25
 """How often it is looked what time changes, while there is something that it does."""
-KEPT_BYTES = 64 << 10
-"""What is typed while there is no connection is kept so far; more is refused with a bell."""
 CALL_S = 2.0
 """How long the daemon may take for what is asked of it beside the stream: nothing is shown meanwhile."""
 STOP_GRACE_S = 0.5
@@ -80,12 +74,9 @@ class Attachment:
         self._keyboard = Keyboard(options.detach)
         self._indicator = Indicator(STOP_KEY.name, options.read_only)
         self._question: Question | None = None
-        self._kept = b""
+        self._reconnection = Reconnection(options.reconnect_s)
         self._fits = True
         """Whether the session has the size for which there is room here, as far as is known."""
-        self._lost_at: float | None = None
-        self._connected_at = 0.0
-        self._retry_at = 0.0
         self._tick_at: float | None = None
 
     def run(self) -> str:
@@ -163,7 +154,7 @@ class Attachment:
         writing = [socket.fd] if socket is not None and socket.unsent_bytes else []
         if socket is not None:
             reading.append(socket.fd)
-        retry_at = None if self._stream.connected else self._retry_at
+        retry_at = None if self._stream.connected else self._reconnection.due_at
         moments = [moment for moment in (self._keyboard.due_at, self._tick_at, retry_at) if moment is not None]
         timeout_s = max(min(moments) - time.monotonic(), 0) if moments else None
         if socket is not None and socket.waiting:
@@ -219,9 +210,7 @@ class Attachment:
                 continue
             elif self._stream.connected:
                 self._stream.type(data)
-            elif len(self._kept) + len(data) <= KEPT_BYTES:
-                self._kept += data
-            else:
+            elif not self._reconnection.keep(data):
                 self._hold.write(BELL)
 
     def _on_answer(self, question: Question, data: bytes) -> None:
@@ -335,27 +324,22 @@ class Attachment:
             self._stream.redraw()
 
     def _on_connected(self, now: float) -> None:
-        self._lost_at = None
-        self._connected_at = now
         self._indicator.on_connection(False, now)
         self._indicator.on_coprocess(None)
         self._indicator.on_paused(None, now)
         self._indicate(now)
-        kept, self._kept = self._kept, b""
-        self._stream.type(kept)
+        self._stream.type(self._reconnection.made(now))
 
     def _on_lost(self) -> None:
         now = time.monotonic()
         self._question = None  # the next daemon does not know it; whoever asked asks again
-        self._lost_at = self._lost_at or now
-        # One that ends again and again as soon as it is there is not made anew without a breath.
-        self._retry_at = max(now, self._connected_at + SHORT_S)
+        self._reconnection.lost(now)
         self._indicator.on_connection(True, now)
         self._indicate(now)
 
     def _draw_anew(self) -> None:
         """Has the whole screen drawn, on a connection of its own."""
-        self._retry_at = time.monotonic() + RETRY_S
+        self._reconnection.begin(time.monotonic())
         try:
             self._stream.open(self._drawing.room(*self._size), anew=True)
         except Failure as failure:
@@ -364,9 +348,9 @@ class Attachment:
 
     def _connect_again(self) -> None:
         """Once more, if it is time."""
-        if (now := time.monotonic()) < self._retry_at:
+        if (now := time.monotonic()) < self._reconnection.due_at:
             return
-        self._retry_at = now + RETRY_S
+        self._reconnection.begin(now)
         try:
             self._stream.open(self._drawing.room(*self._size))
         except Failure as failure:
@@ -378,9 +362,7 @@ class Attachment:
             raise Failure(f"session {self._name} is gone", failure.status, failure.code)
         if failure.code in ("permission_denied", "version_mismatch", NOT_UNDERSTOOD):
             raise failure
-        now = time.monotonic()
-        self._retry_at = now + RETRY_EACH_S
-        if self._lost_at is not None and now - self._lost_at > self._options.reconnect_s:
+        if self._reconnection.failed(time.monotonic()):
             raise NoDaemon(
                 f"the connection to the daemon was lost, and could not be made again within {self._options.reconnect_s:g} s: {failure.message}\n"
                 f"session {self._name} may go on all the same; {remedy(self._path)} and coprocctl list show it"

@@ -162,7 +162,7 @@ def test_the_readme_gives_one_line_that_installs_and_shows_the_main_job() -> Non
 
 def test_the_readme_gives_one_line_that_runs_the_tests() -> None:
     found = re.search(r"<!-- tests -->\n```sh\n(.+)\n```", page("README.md"))
-    assert found and re.search(r" && \.venv/bin/pytest( -n \d --dist loadfile)?$", found[1])
+    assert found and re.search(r" && \.venv/bin/pytest( -n \d --dist loadfile --no-loadscope-reorder)?$", found[1])
 
 
 def test_the_readme_can_be_read_at_a_sitting() -> None:

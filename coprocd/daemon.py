@@ -45,6 +45,8 @@ PROTOCOL = objects.ProtocolRange(1, 1)
 KEY = wire.DAEMON_KEY
 GARBAGE_EVERY = 10_000
 """Cycles are looked for after so many new objects: a flood that triggers match makes and forgets them by the thousand, without cycles."""
+GARBAGE_OLDER_EVERY = (2, 2)
+"""… among older ones each time that so many times have passed: cycles of sessions and connections that have ended wait for no more than some ten megabytes."""
 
 LOST_MOST = 100
 """Names of lost sessions that are told; all are in the log."""
@@ -103,7 +105,7 @@ class Daemon:
         if not len(self.sessions):  # else jobs that wait to print come first (docs/decisions/0008)
             await listener.loaded()
         gc.freeze()  # what has been imported stays
-        gc.set_threshold(GARBAGE_EVERY)
+        gc.set_threshold(GARBAGE_EVERY, *GARBAGE_OLDER_EVERY)
         log.info("coprocd %s serves %s with %d sessions", __version__, self.socket_path, len(self.sessions))
         on_ready()
         service.notify("READY=1", f"STATUS=Serves {self.socket_path}; took over {len(self.sessions)} sessions")

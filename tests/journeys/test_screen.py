@@ -78,7 +78,7 @@ def test_a_resize_is_drawn_and_is_there_after_the_worker_was_killed(daemon: Live
     session = bash(daemon)
     daemon.call("session.resize", session=session, rows=10, cols=40)
     daemon.call("session.send_text", session=session, text="stty size", enter=True)
-    seen = shows(daemon, session, "10 40")
+    seen = shows(daemon, session, "10 40\n>")
     assert (seen["rows"], seen["cols"]) == (10, 40)
     kill_worker(daemon)
     assert capture(daemon, session) == seen

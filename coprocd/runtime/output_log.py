@@ -86,6 +86,7 @@ class OutputLog(RingFile):
 
     @property
     def end(self) -> int:
+        """The offset that the next byte will have; asked for at every turn, and so read from the ring's slot itself."""
         return self.segment.slots[_RING]
 
     @property

@@ -124,7 +124,8 @@ for number in range(6000):
 
 
 def test_what_trickles_past_one_that_does_not_read_is_all_there_when_it_does(daemon: Live) -> None:
-    """Pieces small enough to be sent in the turn in which they come, and in all more than socket and transport take."""
+    """Pieces small enough to be sent in the turn in which they come, which is why the job takes a breath after each; in all more than socket and
+    transport take."""
     session = daemon.create(sys.executable, "-c", TRICKLE)
     client = ready(daemon, session)
     start = client.offset
@@ -132,8 +133,7 @@ def test_what_trickles_past_one_that_does_not_read_is_all_there_when_it_does(dae
     daemon.client.event("session.exited", session=session)
     output = daemon.output(session)
     client.shown.clear()
-    while client.next() is not None:
-        pass
+    client.to_the_end()
     assert client.closed is not None and client.closed[0] == 1000
     assert len(output) > 1_000_000
     assert client.shown == output[start:]

@@ -222,7 +222,9 @@ def test_a_worker_killed_while_it_makes_a_checkpoint_has_the_screen_again(when: 
 
 def test_answers_that_find_no_room_do_not_fill_the_log(daemon: Live) -> None:
     session = daemon.create(
-        sys.executable, "-c", "import time\nfor _ in range(300): print('\\x1b[6n' * 300, flush=True)\nprint('asked')\ntime.sleep(600)"
+        sys.executable,
+        "-c",
+        "import signal\nfor _ in range(300): print('\\x1b[6n' * 300, flush=True)\nprint('asked', flush=True)\nsignal.pause()",
     )
     daemon.output(session, b"asked")
     assert "asked" in daemon.call("session.capture", session=session)["data"]

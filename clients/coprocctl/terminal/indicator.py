@@ -20,22 +20,43 @@ _MARK = "◆"
 _COMMAND_CHARACTERS = 60
 
 
+class _Shown:
+    """What is shown of a coprocess."""
+
+    def __init__(self, id: str, command: str, started_at: float, read_bytes: int, typed_bytes: int) -> None:
+        self.id = id
+        self.command = command if len(command) <= _COMMAND_CHARACTERS else command[: _COMMAND_CHARACTERS - 1] + "…"
+        self.started_at = started_at
+        self.read_bytes = read_bytes
+        self.typed_bytes = typed_bytes
+
+    @classmethod
+    def of(cls, coprocess: dict[str, Any]) -> _Shown:
+        """That of a message; one that has not what is shown fails here."""
+        read_bytes = int(coprocess["consumed_offset"]) - int(coprocess["started_offset"])
+        return cls(
+            str(coprocess["id"]),
+            escaped(coprocess["command"]),
+            float(coprocess["started_at"]),
+            read_bytes,
+            int(coprocess["typed_bytes"]),
+        )
+
+
 class Indicator:
     """That of one session."""
 
     def __init__(self, stop_key: str, read_only: bool) -> None:
         self._stop_key = stop_key
         self._read_only = read_only
-        self._coprocess: dict[str, Any] | None = None
+        self._coprocess: _Shown | None = None
         self._paused: dict[str, Any] | None = None
         self._paused_at = 0.0
         self._lost_at: float | None = None
 
     def on_coprocess(self, coprocess: dict[str, Any] | None) -> None:
         """The one that types, as it is now."""
-        self._coprocess = coprocess
-        if coprocess is not None:
-            self.line(0.0, 0.0)  # a message that has not what is shown fails here
+        self._coprocess = None if coprocess is None else _Shown.of(coprocess)
 
     def on_paused(self, paused: dict[str, Any] | None, now: float) -> None:
         """Why the session prints nothing, if that has a reason."""
@@ -68,7 +89,7 @@ class Indicator:
         if pause := self._pause(now):
             return f"{_MARK} {pause}"
         if self._coprocess is not None:
-            return f"{_MARK} {self._command()}"
+            return f"{_MARK} {self._coprocess.command}"
         return f"{_MARK} read-only" if self._read_only else ""
 
     def line(self, now: float, clock: float) -> str:
@@ -80,15 +101,9 @@ class Indicator:
             parts.append(f"{_MARK} {pause}")
         if self._coprocess is not None:
             coprocess = self._coprocess
-            read = coprocess["consumed_offset"] - coprocess["started_offset"]
-            parts += [f"{'' if pause else _MARK + ' '}{self._command()}", _elapsed(clock - coprocess["started_at"])]
-            parts.append(f"in {size(read)}, out {size(coprocess['typed_bytes'])}")
+            parts += [f"{'' if pause else _MARK + ' '}{coprocess.command}", _elapsed(clock - coprocess.started_at)]
+            parts.append(f"in {size(coprocess.read_bytes)}, out {size(coprocess.typed_bytes)}")
         return "  ".join(parts)
-
-    def _command(self) -> str:
-        assert self._coprocess is not None
-        command = escaped(self._coprocess["command"])
-        return command if len(command) <= _COMMAND_CHARACTERS else command[: _COMMAND_CHARACTERS - 1] + "…"
 
     def _pause(self, now: float) -> str:
         paused = self.pausing(now)
@@ -101,7 +116,7 @@ class Indicator:
         return "stopped by C-s; C-q goes on"
 
     def _is_typing(self, id: str) -> bool:
-        return self._coprocess is not None and self._coprocess["id"] == id
+        return self._coprocess is not None and self._coprocess.id == id
 
 
 def _elapsed(seconds: float) -> str:

@@ -77,7 +77,7 @@ class Keyboard:
         """Inside a paste, its last bytes."""
         self._came_at = 0.0
         self.due_at: float | None = None
-        """When `due` has something to say, if nothing is typed before."""
+        """When `due` has something to say, if nothing is typed before. Not derived when asked for: the loop asks twice a key."""
 
     def due(self, now: float) -> list[Typed]:
         """What has come of what was typed, now that nothing followed."""

@@ -22,7 +22,8 @@ SHELL = ["env", "PS1=inner$ ", "bash", "--norc", "--noprofile"]
 PROGRAMS = {
     "vim": (["vim", "-N", "-n", "-u", "NONE", "-c", "syntax on", __file__], ["10G", "vjj"], "VISUAL"),
     "less": (["less", "-M", __file__], ["  ", "/def\n"], "lines"),
-    "top": (["top", "-d", "100", "-n", "100"], [""], "PID"),
+    # A row that it fills to the last column it then erases from there on: tmux leaves that cell as it is, other terminals and our screen erase it.
+    "top": (["top", "-w", "79", "-d", "100", "-n", "100"], [""], "PID"),
     "htop": (["htop", "-d", "1000"], [""], "PID"),
     "colours": (
         [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -27,13 +28,17 @@ def test_it_shows_and_types_and_goes_on_after_a_restart(tmp_path: Path) -> None:
         assert client.stdin is not None and client.stdout is not None
         client.stdin.write(b"before\n")
         client.stdin.flush()
-        daemon.output(session, b"before\r")
+        shown = b""
+        while b"before\r" not in shown:
+            data = os.read(client.stdout.fileno(), 1 << 16)
+            assert data
+            shown += data
         daemon.restart()
         daemon.client.event("client.attached")
         client.stdin.write(b"after\n")
         client.stdin.flush()
         daemon.output(session, b"before\rafter\r")
         daemon.call("session.signal", session=session, signal="TERM")
-        shown, _ = client.communicate(timeout=30)
+        shown += client.communicate(timeout=30)[0]
         assert shown.count(b"before\r") == 1 and shown.index(b"ready") < shown.index(b"before\r") < shown.index(b"after\r")
         assert shown.endswith(b"{'type': 'exit', 'exit_status': None, 'signal': 'SIGTERM'}\n")

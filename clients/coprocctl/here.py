@@ -15,7 +15,7 @@ import time
 
 from coprocctl.exits import EXIT_OUR_FAULT, Failure
 from coprocctl.output import note
-from coprocctl.websocket import WebSocket, target
+from coprocctl.websocket import Closed, WebSocket, target
 from coprocd.protocol import close_codes
 
 TYPE_CHECKING = False
@@ -146,10 +146,10 @@ class Here:
 
     def _receive(self) -> None:
         for received in self._socket.receive():
-            if received.kind == "binary" and self._stdin >= 0:
-                self._held += received.data
-            elif received.kind == "closed":
-                self._on_closed(received.code, received.text)
+            if isinstance(received, Closed):
+                self._on_closed(received.code, received.reason)
+            elif isinstance(received, bytes) and self._stdin >= 0:
+                self._held += received
 
     def _on_closed(self, code: int, reason: str) -> None:
         """The coprocess is over. Where its session has ended the command gets end of file, and may take its time; else it is to end."""

@@ -1,7 +1,7 @@
 """One websocket to the daemon (RFC 6455): frames over its Unix socket, never blocking once it is open.
 
-Owns the socket. Made for a loop around poll(2) or select(2) that waits for `fd`: readable always, writable while `unsent_bytes`. Binary messages are a
-stream here and handed over frame by frame; text messages are whole. Who sends must look at `unsent_bytes`: it is not bounded here.
+Owns the socket. Made for a loop around poll(2) or select(2) that waits for `fd`: readable always, writable while `unsent_bytes`. Who sends must look at
+`unsent_bytes`: it is not bounded here.
 The library costs a command some 50 ms: imported by the commands that stay connected, never by others.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import time
+from typing import NamedTuple, TypeAlias
 from urllib.parse import quote, urlencode
 
 from websockets.client import ClientProtocol
@@ -21,34 +22,28 @@ from websockets.uri import parse_uri
 from coprocctl.connection import connect, refusal
 from coprocctl.exits import EXIT_FAILED, EXIT_TIMED_OUT, ConnectionLost, Failure
 from coprocd.protocol import close_codes
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Literal
+from coprocd.protocol.messages import MessageReader
 
 RECEIVE_BYTES = 96 << 10
 """Taken from the socket at once: a whole frame of the attach stream (64 KiB), and messages around it."""
 MESSAGE_BYTES = 32 << 20
 """The longest message; the daemon sends none that is near."""
 
+_HEAD_ENDS = b"\r\n\r\n"
+
 OPENING_S = 30.0
 """How long the upgrade may take: a daemon that was just started loads HTTP last."""
 
 
-class Received:
-    """What came: `kind` is `binary` (a frame's `data`), `text` (whole, in `text`) or `closed` (`code`, and its reason in `text`)."""
+class Closed(NamedTuple):
+    """The end of a websocket."""
 
-    __slots__ = ("code", "data", "kind", "last", "text")
+    code: int
+    reason: str
 
-    def __init__(
-        self, kind: Literal["binary", "text", "closed"], data: bytes = b"", text: str = "", code: int = 0, last: bool = True
-    ) -> None:
-        self.kind = kind
-        self.data = data
-        self.text = text
-        self.code = code
-        self.last = last
-        """Whether a binary message ends with it."""
+
+Received: TypeAlias = bytes | str | Closed
+"""What comes: a binary message, a text message, or the end."""
 
 
 class WebSocket:
@@ -63,10 +58,12 @@ class WebSocket:
         self.fd = self._socket.fileno()
         """The socket, to be waited for; it is closed after `abort`."""
         subprotocols = [Subprotocol(subprotocol)] if subprotocol else None
-        self._protocol = ClientProtocol(parse_uri(f"ws://localhost{target}"), subprotocols=subprotocols, max_size=MESSAGE_BYTES)
+        self._upgrade = ClientProtocol(parse_uri(f"ws://localhost{target}"), subprotocols=subprotocols)
+        """What asks for the websocket, and knows the answer; of no use once it is there."""
+        self._answered = b""
+        """The last of the answer to that."""
+        self._reader = MessageReader(masked=False, most_bytes=MESSAGE_BYTES)
         self._unsent = b""
-        self._text: list[bytes] | None = None
-        """Of a text message that is coming, what has come; None while none is."""
         self._waiting: list[Received] = []
         self._target = target
         self.broken = False
@@ -104,7 +101,7 @@ class WebSocket:
         return self.open and not self._unsent and not self._waiting
 
     def receive(self) -> list[Received]:
-        """What has come, in order; empty when nothing is there yet. After `closed` nothing comes any more."""
+        """What has come, in order; empty when nothing is there yet. After the end nothing comes any more."""
         found, self._waiting = self._waiting, []
         if found or self.closed:
             return found
@@ -119,28 +116,25 @@ class WebSocket:
             return []
         if not data:
             self.closed = True
-            return [Received("closed", text="the daemon closed the connection", code=close_codes.ABNORMAL)]
-        self._protocol.receive_data(data)
-        return self._taken_all()
+            return [Closed(close_codes.ABNORMAL, "the daemon closed the connection")]
+        self._reader.feed(data)
+        return self._taken()
 
     def send_binary(self, data: bytes) -> None:
         """Queues a binary message, and sends what can be sent."""
         if not (self.closed or self.closing):
-            self._protocol.send_binary(data)
-            self._pass_on()
+            self._send(Opcode.BINARY, data)
 
     def send_text(self, text: str) -> None:
         """Queues a text message, and sends what can be sent."""
         if not (self.closed or self.closing):
-            self._protocol.send_text(text.encode())
-            self._pass_on()
+            self._send(Opcode.TEXT, text.encode())
 
     def close(self, code: int = close_codes.NORMAL, reason: str = "") -> None:
-        """Queues a close, after which nothing is sent any more; the daemon's answer to it comes as `closed`."""
+        """Queues a close, after which nothing is sent any more; the daemon's answer to it is the end."""
         if not (self.closed or self.closing):
             self.closing = True
-            self._protocol.send_close(code, reason)
-            self._pass_on()
+            self._send(Opcode.CLOSE, Close(code, reason).serialize())
 
     def flush(self) -> None:
         """Sends what can be sent; where the daemon has hung up that is told by `receive`."""
@@ -157,51 +151,41 @@ class WebSocket:
         self.closed = True
         self._socket.close()
 
-    def _pass_on(self) -> None:
-        """Sends what can be sent of what the protocol has for the daemon."""
-        self._unsent = b"".join([self._unsent, *self._protocol.data_to_send()])
+    def _send(self, opcode: Opcode, data: bytes) -> None:
+        """Queues a frame, and sends what can be sent."""
+        self._unsent += Frame(opcode, data).serialize(mask=True)
         self.flush()
 
-    def _taken_all(self) -> list[Received]:
-        """What the protocol has made of what came."""
-        found = [received for event in self._protocol.events_received() if isinstance(event, Frame) and (received := self._taken(event))]
-        if self._protocol.parser_exc is not None and not self.closed:
+    def _taken(self) -> list[Received]:
+        """What the reader has."""
+        found: list[Received] = []
+        while not self.closed and (frame := self._reader.take()) is not None:
+            if frame.opcode is Opcode.BINARY:
+                found.append(bytes(frame.data))
+            elif frame.opcode is Opcode.TEXT:
+                found.append(bytes(frame.data).decode())
+            elif frame.opcode is Opcode.CLOSE:
+                found.append(self._on_close(frame))
+            elif frame.opcode is Opcode.PING and len(self._unsent) <= RECEIVE_BYTES:  # who reads no answers gets none
+                self._send(Opcode.PONG, bytes(frame.data))
+        if self._reader.broken is not None and not self.closed:
             self.closed = self.broken = True
-            found.append(Received("closed", text=str(self._protocol.parser_exc), code=close_codes.ABNORMAL))
+            found.append(Closed(close_codes.ABNORMAL, self._reader.broken[1]))
         return found
 
-    def _taken(self, frame: Frame) -> Received | None:
-        opcode = frame.opcode
-        if opcode is Opcode.BINARY or (opcode is Opcode.CONT and self._text is None):
-            return Received("binary", bytes(frame.data), last=frame.fin) if frame.data or frame.fin else None
-        if opcode is Opcode.TEXT or opcode is Opcode.CONT:
-            return self._on_text(frame)
-        if opcode is Opcode.PING and len(self._unsent) > RECEIVE_BYTES:
-            self._protocol.data_to_send()  # who sends pings and reads no answers gets none
-        else:
-            self._pass_on()  # the answer to a ping, or to a close
-        if opcode is Opcode.CLOSE:
-            self.closed = True
-            told = Close.parse(frame.data)
-            return Received("closed", text=told.reason, code=told.code)
-        return None
-
-    def _on_text(self, frame: Frame) -> Received | None:
-        if self._text is None:
-            self._text = []
-        if frame.data:
-            self._text.append(bytes(frame.data))
-        if not frame.fin:
-            return None
-        text, self._text = b"".join(self._text), None
-        return Received("text", text=text.decode(errors="replace"))
+    def _on_close(self, frame: Frame) -> Closed:
+        if not self.closing:
+            self._send(Opcode.CLOSE, bytes(frame.data))
+        self.closed = True
+        told = Close.parse(frame.data)
+        return Closed(told.code, told.reason)
 
     # -- the upgrade --------------------------------------------------------------------------------------------------
 
     def _ask(self) -> None:
-        self._protocol.send_request(self._protocol.connect())
+        self._upgrade.send_request(self._upgrade.connect())
         try:
-            self._socket.sendall(b"".join(self._protocol.data_to_send()))
+            self._socket.sendall(b"".join(self._upgrade.data_to_send()))
         except OSError:
             pass  # whoever hung up may have said why before
 
@@ -216,22 +200,34 @@ class WebSocket:
             return b""
 
     def _on_answer(self, data: bytes) -> None:
-        """Takes a piece of the answer, and what comes with its end."""
-        protocol = self._protocol
+        """Takes a piece of the answer, and what comes behind it."""
+        upgrade = self._upgrade
+        head, behind = self._divided(data)
         if data:
-            protocol.receive_data(data)
+            upgrade.receive_data(head)
+            if behind and upgrade.state is State.CONNECTING:  # the body of an answer that is another
+                upgrade.receive_data(behind)
         else:
-            protocol.receive_eof()
-        error = protocol.handshake_exc
+            upgrade.receive_eof()
+        error = upgrade.handshake_exc
         if isinstance(error, InvalidStatus):
             raise _rejection(error.response.status_code, bytes(error.response.body or b""))
         if not data:
             raise ConnectionLost(f"the daemon closed the connection before it answered {_path(self._target)}")
         if error is not None:
             raise Failure(f"what answers at {self._socket.getpeername()} speaks no websocket: is it coprocd?", EXIT_FAILED)
-        if protocol.state is not State.CONNECTING:
+        if upgrade.state is not State.CONNECTING:
             self.open = True
-            self._waiting = self._taken_all()  # came with the upgrade
+            self._reader.feed(behind)
+            self._waiting = self._taken()
+
+    def _divided(self, data: bytes) -> tuple[bytes, bytes]:
+        """What belongs to the head of the answer, and what comes behind that."""
+        before = self._answered
+        ends = (before + data).find(_HEAD_ENDS)
+        self._answered = (before + data)[1 - len(_HEAD_ENDS) :]
+        at = len(data) if ends < 0 else ends + len(_HEAD_ENDS) - len(before)
+        return data[:at], data[at:]
 
 
 def target(path: str, session: str, query: dict[str, str | int]) -> str:

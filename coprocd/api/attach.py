@@ -1,8 +1,9 @@
 """GET /sessions/{session}/attach: the stream of a session to one who watches it and types (docs/attach.md).
 
 One receive loop and one sender a client. The sender takes what its `Viewer` has for it when the transport can take more, so that a client that
-does not read has a frame or two waiting for it and no more; an echo goes past it, in the pump's turn, where the transport holds nothing. What is
-typed waits in the socket while the session has no room for it. A client that is to go and is stuck is cut off, never waited for.
+does not read has a frame or two waiting for it and no more. What is typed waits in the socket while the session has no room for it. A key and its
+echo go past both: typed in the turn in which it comes, and sent in the pump's, where nothing else waits. A client that is to go and is stuck is cut
+off, never waited for.
 """
 
 from __future__ import annotations
@@ -13,15 +14,18 @@ import struct
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from aiohttp import WSMessage, WSMsgType, web
+from aiohttp import WSMsgType, web
+from websockets.frames import Frame, Opcode
 
 from coprocd.api import envelope, query
+from coprocd.api.http_protocol import HttpProtocol
 from coprocd.api.in_progress import InProgress
 from coprocd.api.limits import ApiLimits
 from coprocd.platform import peer
 from coprocd.protocol import close_codes
 from coprocd.protocol.attach import INPUT_FRAME_BYTES, SUBPROTOCOL
 from coprocd.protocol.errors import CoprocdError
+from coprocd.protocol.messages import MessageReader
 from coprocd.protocol.objects import Attach, AttachAck, AttachDetach, AttachRedraw, AttachResize
 from coprocd.runtime.viewer import Message, Viewer
 
@@ -59,13 +63,16 @@ class AttachStreams:
         """Upgrades the request and serves it until either side ends it. What is wrong with the request is a CoprocdError."""
         session: Session = self._daemon.sessions.resolve(request.match_info["session"])
         params = _query(request, session)
-        socket = web.WebSocketResponse(
-            compress=False, autoping=False, autoclose=False, max_msg_size=INPUT_FRAME_BYTES, protocols=(SUBPROTOCOL,)
-        )
-        await socket.prepare(request)
         transport = request.transport
-        if transport is None:
+        protocol = transport.get_protocol() if transport is not None else None
+        socket = web.WebSocketResponse(compress=False, autoping=False, autoclose=False, protocols=(SUBPROTOCOL,))
+        if transport is None or not isinstance(protocol, HttpProtocol):
             return socket
+        reader = MessageReader(masked=True, most_bytes=INPUT_FRAME_BYTES - 1)
+        if socket.can_prepare(request):
+            transport.pause_reading()
+            protocol.hand_over(reader.feed)
+        await socket.prepare(request)
         if session.dropped:  # a client that did not read has had the upgrade wait for so long
             transport.close()
             return socket
@@ -74,7 +81,8 @@ class AttachStreams:
         viewer = session.viewers.attach(peer.pid(transport.get_extra_info("socket")), params.mode, size, params.lag_bytes)
         if params.since is not None and params.epoch == session.log.epoch:
             viewer.resume(session.injections.resumed(params.since, params.injected))
-        stream = AttachStream(socket, transport, session, viewer, self._limits.hangup_grace_s)
+        stream = AttachStream(socket, transport, reader, session, viewer, self._limits.hangup_grace_s)
+        protocol.hand_over(stream.on_data)
         with self._open.during(stream):
             if self._ending:
                 viewer.leave("daemon")
@@ -96,7 +104,13 @@ class AttachStream:
     """One client's, for as long as it `run`s."""
 
     def __init__(
-        self, socket: web.WebSocketResponse, transport: asyncio.Transport, session: Session, viewer: Viewer, grace_s: float
+        self,
+        socket: web.WebSocketResponse,
+        transport: asyncio.Transport,
+        reader: MessageReader,
+        session: Session,
+        viewer: Viewer,
+        grace_s: float,
     ) -> None:
         """One that is to go and does not take what is sent for `grace_s` is cut off."""
         self.viewer = viewer
@@ -104,6 +118,9 @@ class AttachStream:
         """Whether the client was told that nothing follows."""
         self._socket = socket
         self._transport = transport
+        self._reader = reader
+        self._waiting: asyncio.Future[Frame | None] | None = None
+        """What `_receive` waits for: the next message. While it does not wait the transport is not read."""
         self._session = session
         self._grace_s = grace_s
         self._loop = asyncio.get_running_loop()
@@ -203,36 +220,65 @@ class AttachStream:
 
     def _send_now(self, output: bytes) -> None:
         """Sends a little output where it `can`, without waiting for the loop to come round to the sender."""
-        frame = self._socket.send_frame(output, WSMsgType.BINARY)
-        try:
-            frame.send(None)
-        except (StopIteration, ConnectionError):  # it was sent, or the client has gone, which `_receive` finds
-            return
-        frame.close()  # it waits all the same, and nobody knows for what: the client is to connect again
-        self._transport.abort()
+        self._transport.write(Frame(Opcode.BINARY, output).serialize(mask=False))
 
     # -- from the client ---------------------------------------------------------------------------------------------------
+
+    def on_data(self, data: bytes) -> None:
+        """What the client sends. A key is typed in the turn in which it comes, and past the task that takes all else."""
+        self._reader.feed(data)
+        waiting = self._waiting
+        if waiting is None or waiting.done():
+            return
+        message = self._reader.take()
+        if message is None and self._reader.broken is None:
+            return
+        if message is not None and message.opcode is Opcode.BINARY and self._reader.drained and self._typed(bytes(message.data)):
+            return
+        self._waiting = None
+        self._transport.pause_reading()
+        waiting.set_result(message)
+
+    async def _message(self) -> Frame | None:
+        """The next that the client sends; None once it has sent what is no websocket's."""
+        message = self._reader.take()
+        if message is None and self._reader.broken is None:
+            self._waiting = self._loop.create_future()
+            self._transport.resume_reading()
+            message = await self._waiting
+        return message
 
     async def _receive(self) -> None:
         """Takes what the client sends, until it ends."""
         taken_bytes = 0
-        while True:
-            message = await self._socket.receive()
+        while (message := await self._message()) is not None:
             taken_bytes += MESSAGE_COSTS_BYTES
             if taken_bytes > TURN_BYTES:
                 taken_bytes = 0
                 await asyncio.sleep(0)
-            if message.type is WSMsgType.BINARY:
+            if message.opcode is Opcode.BINARY:
                 taken_bytes += len(message.data)
                 await self._type(bytes(message.data))
-            elif message.type is WSMsgType.TEXT:
-                self._control(message)
-            elif message.type is WSMsgType.PING:
-                await self._socket.pong(message.data)
-            elif message.type is not WSMsgType.PONG:
+            elif message.opcode is Opcode.TEXT:
+                self._control(bytes(message.data))
+            elif message.opcode is Opcode.PING:
+                await self._socket.pong(bytes(message.data))
+            elif message.opcode is Opcode.CLOSE:
                 break
-        if message.type is WSMsgType.CLOSE and not self._closing:
-            await self._say_close(close_codes.NORMAL)
+        if not self._closing:
+            code, why = self._reader.broken or (close_codes.NORMAL, "")
+            await self._say_close(code, why.encode()[: close_codes.REASON_BYTES])
+
+    def _typed(self, data: bytes) -> bool:
+        """Types it, if nothing is in the way."""
+        if self.viewer.mode == "ro":
+            return False
+        try:
+            self._session.viewers.window_size.on_typed(self.viewer)
+            self._session.typing.type(data, self._origin)
+        except CoprocdError:
+            return False  # which `_type` meets again, and sees to
+        return True
 
     async def _type(self, data: bytes) -> None:
         """Types it, as soon as there is room."""
@@ -257,10 +303,10 @@ class AttachStream:
             else:
                 data = data[most:]
 
-    def _control(self, message: WSMessage) -> None:
+    def _control(self, text: bytes) -> None:
         viewer = self.viewer
         try:
-            control = msgspec.json.decode(message.data, type=_Control)
+            control = msgspec.json.decode(text, type=_Control)
         except (msgspec.DecodeError, RecursionError) as error:
             self._refuse(CoprocdError("invalid_params", f"{error}: a text frame is a JSON object of type resize, ack, redraw or detach"))
             return

@@ -38,9 +38,6 @@ MESSAGE_BYTES = 1 << 20
 _CODES: dict[EndReason, int] = {"stalled": close_codes.POLICY, "not_reading": close_codes.POLICY}
 """The codes of our close frames where they are not NORMAL."""
 
-_REASON_BYTES = 123
-"""What fits a close frame beside its code."""
-
 
 class CoprocessSockets:
     """All the connections of a daemon that are coprocesses, so that they can be ended together."""
@@ -215,7 +212,7 @@ class CoprocessSocket:
         if self._closing is None and self._socket.prepared:
             if self._feeding is not None and self._feeding is not asyncio.current_task():
                 self._feeding.cancel()
-            self._closing = self._loop.create_task(self._say_close(struct.pack("!H", code) + reason.encode()[:_REASON_BYTES]))
+            self._closing = self._loop.create_task(self._say_close(struct.pack("!H", code) + reason.encode()[: close_codes.REASON_BYTES]))
 
     async def _say_close(self, payload: bytes) -> None:
         try:

@@ -45,6 +45,13 @@ class HttpProtocol(asyncio.Protocol):
         """From now on, a websocket's messages end where the peer has sent its last byte."""
         self._ends_with_peer = True
 
+    def hand_over(self, receive: Callable[[bytes], None]) -> None:
+        """From now on what the peer sends goes to `receive`, past aiohttp; what came behind the request first."""
+        self.data_received = receive  # type: ignore[method-assign,assignment]
+        came, self._inner._message_tail = self._inner._message_tail, b""
+        if came:
+            receive(came)
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._fd = transport.get_extra_info("socket").fileno()

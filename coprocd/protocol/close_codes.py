@@ -16,3 +16,6 @@ ABNORMAL = 1006
 
 POLICY = 1008
 """The daemon has ended what the connection stood for: it stalled, or did not read."""
+
+REASON_BYTES = 123
+"""What fits a close frame beside its code."""

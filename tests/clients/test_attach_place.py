@@ -10,7 +10,7 @@ from coprocctl.exits import Failure
 from coprocctl.terminal import notification
 from coprocctl.terminal.indicator import LOST_S, PAUSE_S, Indicator
 from coprocctl.terminal.stream import Stream
-from coprocctl.websocket import Received
+from coprocctl.websocket import Closed, Received
 
 ATTACHED = {"type": "attached", "session": {"id": "s1"}, "protocol": {"min": 1, "max": 1}, "epoch": "e", "offset": 100, "injected": 0}
 
@@ -22,14 +22,7 @@ class Socket:
     broken = False
 
     def __init__(self, *came: dict[str, Any] | bytes | Received) -> None:
-        self._came = [
-            Received("text", text=json.dumps(what))
-            if isinstance(what, dict)
-            else Received("binary", data=what)
-            if isinstance(what, bytes)
-            else what
-            for what in came
-        ]
+        self._came: list[Received] = [json.dumps(what) if isinstance(what, dict) else what for what in came]
 
     def receive(self) -> list[Received]:
         came, self._came = self._came, []
@@ -56,12 +49,11 @@ def inject(offset: int, injected: int) -> dict[str, Any]:
     ("came", "since", "injected"),
     [
         ([SNAPSHOT, b"screen", b"12345"], 105, 0),
-        ([SNAPSHOT, Received("binary", data=b"scr", last=False), Received("binary", data=b"een"), b"123"], 103, 0),
         ([SNAPSHOT, b"screen", b"12", {"type": "offset", "offset": 500, "reason": "silent", "injected": 0}, b"123"], 503, 0),
         ([SNAPSHOT, b"screen", b"12", inject(102, 0), b"injected", inject(102, 1), b"34"], 104, 1),
         ([SNAPSHOT, b"screen", inject(100, 0), b"one", inject(100, 1), inject(100, 1), b"two", inject(100, 2), b"1"], 101, 2),
         ([SNAPSHOT, b"screen", inject(100, 0), b"one"], 100, 1),
-        ([SNAPSHOT, b"screen", inject(100, 0), Received("binary", data=b"on", last=False)], 100, 0),
+        ([SNAPSHOT, b"screen", inject(100, 0)], 100, 0),
     ],
 )
 def test_it_goes_on_where_it_was(came: list[Any], since: int, injected: int) -> None:
@@ -70,12 +62,12 @@ def test_it_goes_on_where_it_was(came: list[Any], since: int, injected: int) -> 
 
 
 def test_what_redraws_the_screen_is_told_from_output() -> None:
-    _, came = followed(SNAPSHOT, Received("binary", data=b"scr", last=False), Received("binary", data=b"een"), b"output")
-    assert came == [("redraw", b"scr"), ("redraw", b"een"), ("output", b"output")]
+    _, came = followed(SNAPSHOT, b"screen", b"output")
+    assert came == [("redraw", b"screen"), ("output", b"output")]
 
 
-def test_half_a_picture_is_nothing_to_go_on_from() -> None:
-    stream, _ = followed(SNAPSHOT, Received("binary", data=b"scr", last=False), Received("closed", code=1006))
+def test_a_picture_that_did_not_come_is_nothing_to_go_on_from() -> None:
+    stream, _ = followed(SNAPSHOT, Closed(1006, ""))
     assert stream._place is None and stream.socket is None
 
 

@@ -72,7 +72,7 @@ def test_64_mb_of_every_byte_value_come_as_an_exact_run_from_byte_0(daemon: Live
     session = daemon.create(sys.executable, "-c", EVERY_BYTE, str(BIG), str(tmp_path / "sum"))
     with Connected(daemon, session, from_=0) as bot:
         daemon.go(session)
-        assert bot.end().text == "session_ended"
+        assert bot.end().reason == "session_ended"
         assert hashlib.sha256(bot.data).hexdigest() == (tmp_path / "sum").read_text()
     end = daemon.ended(session)
     assert (end["end_reason"], end["consumed_offset"], end["undelivered_bytes"]) == ("session_ended", BIG * MIB, 0)
@@ -86,7 +86,7 @@ def test_64_mb_of_every_byte_value_are_typed_whole_and_eof_says_when(daemon: Liv
         for _ in range(BIG):
             bot.type(block)
         bot.eof()
-        assert bot.end().text == "stdout_closed"
+        assert bot.end().reason == "stdout_closed"
     end = daemon.ended(session)
     assert (end["end_reason"], end["typed_bytes"]) == ("stdout_closed", BIG * MIB)
     assert hashlib.sha256(block * BIG).hexdigest().encode() in daemon.output(session, b"-\n")
@@ -132,7 +132,7 @@ def test_a_second_that_types_is_refused_before_the_upgrade_and_observers_are_not
         observer.read(b"seen")
         assert observer.data == b"seen"
         daemon.call("coprocess.stop", session=echo, name="looker")
-        assert observer.end().text == "stopped"
+        assert observer.end().reason == "stopped"
     for _ in range(2):
         daemon.ended(echo)
 
@@ -237,7 +237,7 @@ def test_a_text_message_that_says_nothing_known_ends_it_and_says_why(daemon: Liv
     with Connected(daemon, echo) as bot:
         bot.send_text(text)
         end = bot.end()
-        assert end.code == 1003 and "binary" in end.text
+        assert end.code == 1003 and "binary" in end.reason
     assert daemon.ended(echo)["typed_bytes"] == 0
 
 
@@ -247,7 +247,7 @@ def test_stop_closes_the_connection_and_says_so(hasty: Live, politely: bool) -> 
     with Connected(hasty, session) as bot:
         call = hasty.client.send("coprocess.stop", session=session)
         if politely:
-            assert (bot.end().code, bot.last and bot.last.text) == (1000, "stopped")
+            assert (bot.end().code, bot.last and bot.last.reason) == (1000, "stopped")
         assert hasty.client.answer(call) == {"stopped": True}
     assert coprocess(hasty, session)["end_reason"] == "stopped"
     hasty.call("session.close", session=session)
@@ -287,7 +287,7 @@ def test_what_the_session_printed_last_is_waited_for_though_the_client_is_slow_t
     with Connected(hasty, session, from_=0) as bot:
         hasty.go(session, "\n")
         hasty.client.event("session.exited", session=session)
-        assert bot.end().text == "session_ended"
+        assert bot.end().reason == "session_ended"
         assert bot.data == data.read_bytes()
     end = hasty.ended(session)
     assert (end["consumed_offset"], end["undelivered_bytes"]) == (600_000, 0)

@@ -7,7 +7,7 @@ import select
 from collections.abc import Callable
 from typing import Any
 
-from coprocctl.websocket import Received, WebSocket, target
+from coprocctl.websocket import Closed, WebSocket, target
 from support.live import PATIENCE_S, Live
 
 
@@ -19,16 +19,16 @@ class Connected(WebSocket):
         super().__init__(daemon.socket, target("/sessions/{session}/coprocess", session, query))
         self.data = bytearray()
         """All of its stdin that was read."""
-        self.last: Received | None = None
+        self.last: Closed | None = None
 
     def read(self, until: Callable[[bytearray], bool] | bytes) -> bytearray:
         """Reads until `until` holds of all that was read, or is in it."""
         while not (until in self.data if isinstance(until, bytes) else until(self.data)):
-            assert self.last is None, self.last.text
+            assert self.last is None, self.last.reason
             self._step()
         return self.data
 
-    def end(self) -> Received:
+    def end(self) -> Closed:
         """Reads to the end; the close frame."""
         while self.last is None:
             self._step()
@@ -53,10 +53,10 @@ class Connected(WebSocket):
         assert self.waiting or poll.poll(PATIENCE_S * 1000), f"nothing came; read so far {bytes(self.data[-200:])!r}"
         self.flush()
         for received in self.receive():
-            if received.kind == "binary":
-                self.data += received.data
-            elif received.kind == "closed":
+            if isinstance(received, Closed):
                 self.last = received
+            elif isinstance(received, bytes):
+                self.data += received
 
 
 def coprocess(daemon: Live, session: str) -> dict[str, Any]:

@@ -208,9 +208,7 @@ class Attachment:
                 self._on_answer(self._question, data)
             elif self._options.read_only:
                 continue
-            elif self._stream.connected:
-                self._stream.type(data)
-            elif not self._reconnection.keep(data):
+            elif not (self._stream.type(data) or self._reconnection.keep(data)):
                 self._hold.write(BELL)
 
     def _on_answer(self, question: Question, data: bytes) -> None:
@@ -254,15 +252,12 @@ class Attachment:
     # -- the stream --------------------------------------------------------------------------------------------------------
 
     def _receive(self) -> None:
+        """Shows output, as much as came at once, and does what messages say between."""
+        came: list[Came] = []
         try:
             came = self._stream.receive()
         except Failure as failure:
             self._on_refused(failure)
-        else:
-            self._on_came(came)
-
-    def _on_came(self, came: list[Came]) -> None:
-        """Shows output, as much as came at once, and does what messages say between."""
         output: list[bytes] = []
         for kind, what in came:
             if kind in ("output", "redraw"):

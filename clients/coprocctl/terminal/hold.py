@@ -6,7 +6,7 @@ Owns raw mode, and the guardian that gives the terminal back where the client ca
 from __future__ import annotations
 
 from coprocctl.terminal.guardian import Guardian
-from coprocctl.terminal.signals import Signals
+from coprocctl.terminal.signals import Ended, Signals
 from coprocctl.terminal.tty import TerminalGone, Tty
 
 PATIENCE_S = 2.0
@@ -33,9 +33,16 @@ class Hold:
 
     def write(self, data: bytes) -> None:
         """Writes it all. Raises TerminalGone, and Ended: a signal ends the wait for a terminal that takes nothing."""
-        if data:
-            with self._signals:
-                self._tty.write(data)
+        if not data:
+            return
+        signals = self._signals
+        signals.raising = True
+        try:
+            if signals.ending is not None:
+                raise Ended
+            self._tty.write(data)
+        finally:
+            signals.raising = False
 
     def give_back(self, end: bytes, flush: bool) -> None:
         """The terminal is as it was. `flush`: what it has sent and nobody has typed is forgotten."""

@@ -26,7 +26,8 @@ class Signals:
     def __init__(self) -> None:
         self.ending: int | None = None
         """The signal that ends the client, once it has come."""
-        self._in_write = False
+        self.raising = False
+        """Whether a signal that ends the client raises Ended where it comes: set around what may take for ever."""
         self._before: dict[int, Any] = {}
         self._reading, self._writing = os.pipe()
         os.set_blocking(self._reading, False)
@@ -61,20 +62,11 @@ class Signals:
             pass
         return set(came)
 
-    def __enter__(self) -> None:
-        """In it, a signal that ends the client raises Ended."""
-        self._in_write = True
-        if self.ending is not None:
-            raise Ended
-
-    def __exit__(self, *_: object) -> None:
-        self._in_write = False
-
     def _on_signal(self, number: int, _: object) -> None:
         if number in ENDING:
             self.ending = number
-            if self._in_write:
-                self._in_write = False
+            if self.raising:
+                self.raising = False
                 raise Ended
 
 

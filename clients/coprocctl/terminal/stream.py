@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 from coprocctl.exits import EXIT_FAILED, EXIT_TIMED_OUT, ConnectionLost, Failure
 from coprocctl.format import escaped
-from coprocctl.websocket import WebSocket, target
+from coprocctl.websocket import Closed, WebSocket, target
 from coprocd.protocol.attach import SUBPROTOCOL
 
 TYPE_CHECKING = False
@@ -114,11 +114,13 @@ class Stream:
 
     # -- to the daemon -----------------------------------------------------------------------------------------------------
 
-    def type(self, data: bytes) -> None:
-        """Sends what was typed."""
-        if self.socket is not None and self.socket.open:
-            for start in range(0, len(data), INPUT_PIECE_BYTES):
-                self.socket.send_binary(data[start : start + INPUT_PIECE_BYTES])
+    def type(self, data: bytes) -> bool:
+        """Sends what was typed; False, and it is not sent, while there is no connection."""
+        if self.socket is None or not self.socket.open:
+            return False
+        for start in range(0, len(data), INPUT_PIECE_BYTES):
+            self.socket.send_binary(data[start : start + INPUT_PIECE_BYTES])
+        return True
 
     def resize(self, rows: int, cols: int) -> None:
         """Tells what room there is."""
@@ -147,32 +149,33 @@ class Stream:
             self.close()
             raise
         for received in all_received:
-            if received.kind == "binary":
-                came.append(self._binary(received.data, received.last))
-            elif received.kind == "text":
-                with understood():
-                    message = json.loads(received.text)
-                    self._follow(message)
-                came.append(("message", message))
-            else:
+            if isinstance(received, bytes):
+                came.append(self._binary(received))
+            elif isinstance(received, Closed):
                 socket.abort()
                 self.socket = None
                 if socket.broken:
-                    raise Failure(f"what the daemon sends is no websocket's ({received.text}): is it coprocd?", EXIT_FAILED, NOT_UNDERSTOOD)
+                    raise Failure(
+                        f"what the daemon sends is no websocket's ({received.reason}): is it coprocd?", EXIT_FAILED, NOT_UNDERSTOOD
+                    )
                 came.append(("lost", received.code))
+            else:
+                with understood():
+                    message = json.loads(received)
+                    self._follow(message)
+                came.append(("message", message))
         return came
 
-    def _binary(self, data: bytes, last: bool) -> Came:
+    def _binary(self, data: bytes) -> Came:
         """Output moves the place on; what redraws the screen, or was injected, does not."""
         kind = self._next_is
         if kind == "redraw":
-            if last:
-                self._next_is, self._place = "output", self._drawn
+            self._next_is, self._place = "output", self._drawn
             return "redraw", data
         if self._place is not None:
             if kind == "output":
                 self._place["since"] += len(data)
-            elif last:
+            else:
                 self._place["injected"] += 1
         return "output", data
 

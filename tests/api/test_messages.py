@@ -1,0 +1,89 @@
+"""The reader of a websocket's messages, against frames made by the library that others use."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from websockets.frames import Frame, Opcode
+
+from coprocd.protocol.messages import MessageReader
+
+MOST_BYTES = 1000
+
+_messages = st.lists(
+    st.tuples(st.sampled_from([Opcode.BINARY, Opcode.TEXT]), st.text(max_size=200).map(str.encode), st.integers(1, 4)), max_size=6
+)
+
+
+def fragments(opcode: Opcode, data: bytes, number: int) -> list[Frame]:
+    size = -(-len(data) // number) or 1
+    parts = [data[start : start + size] for start in range(0, len(data), size)] or [b""]
+    return [Frame(opcode if at == 0 else Opcode.CONT, part, fin=at == len(parts) - 1) for at, part in enumerate(parts)]
+
+
+def all_of(reader: MessageReader) -> list[tuple[Opcode, bytes]]:
+    found = []
+    while (message := reader.take()) is not None:
+        found.append((message.opcode, bytes(message.data)))
+    return found
+
+
+@given(_messages, st.booleans(), st.lists(st.integers(1, 50)))
+def test_messages_are_whole_wherever_their_bytes_are_cut(messages: list[tuple[Opcode, bytes, int]], masked: bool, cuts: list[int]) -> None:
+    reader = MessageReader(masked, MOST_BYTES)
+    sent = b"".join(frame.serialize(mask=masked) for message in messages for frame in fragments(*message))
+    found = []
+    for cut in [*cuts, len(sent)]:
+        reader.feed(sent[:cut])
+        sent = sent[cut:]
+        found += all_of(reader)
+    reader.feed(sent)
+    found += all_of(reader)
+    assert found == [(opcode, data) for opcode, data, _ in messages]
+    assert reader.drained and reader.broken is None
+
+
+def test_what_is_for_control_comes_between_the_fragments_of_a_message() -> None:
+    reader = MessageReader(False, MOST_BYTES)
+    first, last = fragments(Opcode.BINARY, b"abcd", 2)
+    reader.feed(b"".join(frame.serialize(mask=False) for frame in (first, Frame(Opcode.PING, b"p"), last)))
+    assert all_of(reader) == [(Opcode.PING, b"p"), (Opcode.BINARY, b"abcd")]
+
+
+def test_no_more_is_parsed_than_is_taken() -> None:
+    reader = MessageReader(True, MOST_BYTES)
+    reader.feed(Frame(Opcode.BINARY, b"a").serialize(mask=True) + b"\xff\xff")
+    assert (message := reader.take()) is not None and message.data == b"a"
+    assert not reader.drained and reader.broken is None
+    assert reader.take() is None and reader.broken is not None
+
+
+def frames(*them: Frame) -> bytes:
+    return b"".join(frame.serialize(mask=True) for frame in them)
+
+
+@pytest.mark.parametrize(
+    ("sent", "code"),
+    [
+        (Frame(Opcode.BINARY, b"not masked").serialize(mask=False), 1002),
+        (b"\x83\x80mask", 1002),
+        (b"\xc2\x80mask", 1002),
+        (b"\x09\x80mask", 1002),
+        (frames(Frame(Opcode.CONT, b"goes on")), 1002),
+        (frames(Frame(Opcode.TEXT, b"a", fin=False), Frame(Opcode.TEXT, b"b")), 1002),
+        (frames(Frame(Opcode.CLOSE, b"\x03")), 1002),
+        (frames(Frame(Opcode.TEXT, b"\xff")), 1007),
+        (frames(Frame(Opcode.CLOSE, b"\x03\xe8\xff")), 1007),
+        (frames(Frame(Opcode.BINARY, b"x" * (MOST_BYTES + 1)))[:8], 1009),
+        (frames(*(Frame(Opcode.BINARY if at == 0 else Opcode.CONT, b"x" * 600, fin=False) for at in range(2))), 1009),
+    ],
+)
+def test_what_is_no_websockets_breaks_it_for_good(sent: bytes, code: int) -> None:
+    reader = MessageReader(True, MOST_BYTES)
+    reader.feed(frames(Frame(Opcode.BINARY, b"before")) + sent)
+    assert (message := reader.take()) is not None and message.data == b"before"
+    assert reader.take() is None
+    assert reader.broken is not None and reader.broken[0] == code and reader.broken[1]
+    reader.feed(frames(Frame(Opcode.BINARY, b"behind")))
+    assert reader.take() is None

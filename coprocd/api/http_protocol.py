@@ -48,6 +48,7 @@ class HttpProtocol(asyncio.Protocol):
     def hand_over(self, receive: Callable[[bytes], None]) -> None:
         """From now on what the peer sends goes to `receive`, past aiohttp; what came behind the request first."""
         self.data_received = receive  # type: ignore[method-assign,assignment]
+        self._transport.set_protocol(self)  # which looks up what it calls
         came, self._inner._message_tail = self._inner._message_tail, b""
         if came:
             receive(came)

@@ -81,8 +81,8 @@ class Feed:
             self._waiting = False
         self.sink = -1
 
-    def pump(self) -> bool:
-        """Moves what can be moved now; whether anything did."""
+    def pump(self, newest: bytes = b"") -> bool:
+        """Moves what can be moved now; whether anything did. `newest`, what came into the ring last, need not be read from there."""
         moved = False
         if self.sink < 0 or self._waiting or self.held:
             return moved
@@ -91,7 +91,7 @@ class Feed:
             for _ in range(MOVES_MOST):
                 if position.position == end:
                     return moved
-                self._move(end)
+                self._move(end, newest)
                 moved = True
             if position.position < end:
                 self._wait()
@@ -102,14 +102,15 @@ class Feed:
             self._on_broken()
         return moved
 
-    def _move(self, end: int) -> None:
+    def _move(self, end: int, newest: bytes) -> None:
         """One chunk, if there is as much before the offset `end`."""
         position = self.position
         if not position.in_pipe:
             if self._on_overtaken is not None and position.filled < self.ring.ring.retained_from:
                 self._skip(self._on_overtaken)
             filled = position.filled
-            data = self.ring.read(filled, min(self._fill_bytes, end - filled))
+            size = min(self._fill_bytes, end - filled)
+            data = newest if len(newest) == size == end - filled else self.ring.read(filled, size)
             if not pipes.AVAILABLE:
                 position.seek(filled + os.write(self.sink, data))
                 return

@@ -23,6 +23,9 @@ LINE_SLOTS = 3
 
 _NO_LINE = CanonicalLine()
 
+KEY_BYTES = 16
+"""What is no longer may be a key: the terminal is not asked how it collects a line while somebody waits for the echo."""
+
 PIPE_BYTES = 4096
 """The private pipe towards the master: what a terminal takes at a time, and a page of the user's share."""
 
@@ -56,7 +59,9 @@ class InputQueue(RingFile):
 
     def check(self, data: bytes) -> None:
         """`input_full` or `line_too_long` when `data` cannot be typed whole."""
-        if len(data) > self.room:
+        size, ring = len(data), self.ring
+        end, capacity = ring.end, ring.capacity
+        if end + size > self.feed.position.filled + capacity:
             why, remedy = "to be read by the job", "send less at a time, or wait until the job reads"
             if self.feed.held:
                 why, remedy = "since a trigger holds the input", "add a trigger whose action is buffer_input, and its parameter `stop`"
@@ -66,12 +71,15 @@ class InputQueue(RingFile):
                 room=self.room,
                 waiting_bytes=self.waiting_bytes,
             )
-        try:
-            self.reserve_all(len(data))
-        except memory.NoMemory as error:
-            raise CoprocdError("resource_exhausted", f"no memory for what is typed: {error}; nothing was typed, close sessions") from error
+        if self._reserved < capacity and self._reserved < end + size:
+            try:
+                self.reserve_all(size)
+            except memory.NoMemory as error:
+                raise CoprocdError(
+                    "resource_exhausted", f"no memory for what is typed: {error}; nothing was typed, close sessions"
+                ) from error
         slots, at = self._slots, self._line_at
-        if slots[at + 1] + 2 * (self.ring.end - slots[at] + len(data)) <= LINE_MOST:
+        if slots[at + 1] + 2 * (end - slots[at] + size) <= LINE_MOST:
             return  # it fits, whatever the terminal makes of it
         line = self._terminal()
         if line is None or not line.canonical:
@@ -90,8 +98,9 @@ class InputQueue(RingFile):
     def put(self, data: bytes) -> None:
         """Accepts `data`, which was checked in this turn: from here on it will be typed."""
         self.write(data)
-        self.feed.pump()
-        self.count()
+        self.feed.pump(data)
+        if len(data) > KEY_BYTES:
+            self.count()
 
     # -- the line that the terminal collects ------------------------------------------------------------------------------
 
@@ -101,6 +110,11 @@ class InputQueue(RingFile):
         What the terminal took in raw mode belongs to no line. What came then and still waits is counted once it is taken.
         """
         return self._count(self._terminal())
+
+    def catch_up(self) -> None:
+        """Counts keys that are not counted yet. Called a moment after something was typed: no echo waits for it."""
+        if self._slots[self._line_at] != self.ring.end:
+            self.count()
 
     def _count(self, line: terminal.Line | None) -> int:
         end = self.ring.end

@@ -228,6 +228,8 @@ class Session:
         self._typed[origin] = self._typed.get(origin, 0) + size
 
     def _tell_typed(self) -> None:
+        if not self.dropped:
+            self.input.catch_up()
         typed, self._typed = self._typed, {}
         for origin, size in typed.items():
             self.context.events.append("input", self.id, origin=origin, bytes=size)

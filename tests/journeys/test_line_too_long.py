@@ -48,6 +48,18 @@ def test_what_a_coprocess_has_typed_of_the_line_counts(daemon: Live, session: st
     assert b"12193" in daemon.output(session)  # 4,096 + 4,001 + 4,096
 
 
+def test_keys_count_one_by_one_though_the_terminal_is_not_asked_at_each(daemon: Live, session: str) -> None:
+    assert typed_by_a_coprocess(daemon, session, "printf %04000d 0")["cut_bytes"] == 0
+    assert not any(too_long(daemon, session, "y") for _ in range(95))
+    assert too_long(daemon, session, "y")
+    daemon.restart()
+    assert too_long(daemon, session, "y") and not too_long(daemon, session, "\n")
+    assert not any(too_long(daemon, session, "z" * 15) for _ in range(4095 // 15))
+    assert too_long(daemon, session, "z") and not too_long(daemon, session, "\n")
+    daemon.call("session.send_keys", session=session, keys=["C-d"])
+    assert b"8192" in daemon.output(session)
+
+
 def test_the_count_outlives_the_daemon(daemon: Live, session: str) -> None:
     """A new daemon counted from 0."""
     assert not too_long(daemon, session, "y" * 2000)

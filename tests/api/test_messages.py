@@ -63,23 +63,24 @@ def frames(*them: Frame) -> bytes:
     return b"".join(frame.serialize(mask=True) for frame in them)
 
 
-@pytest.mark.parametrize(
-    ("sent", "code"),
-    [
-        (Frame(Opcode.BINARY, b"not masked").serialize(mask=False), 1002),
-        (b"\x83\x80mask", 1002),
-        (b"\xc2\x80mask", 1002),
-        (b"\x09\x80mask", 1002),
-        (frames(Frame(Opcode.CONT, b"goes on")), 1002),
-        (frames(Frame(Opcode.TEXT, b"a", fin=False), Frame(Opcode.TEXT, b"b")), 1002),
-        (frames(Frame(Opcode.CLOSE, b"\x03")), 1002),
-        (frames(Frame(Opcode.TEXT, b"\xff")), 1007),
-        (frames(Frame(Opcode.CLOSE, b"\x03\xe8\xff")), 1007),
-        (frames(Frame(Opcode.BINARY, b"x" * (MOST_BYTES + 1)))[:8], 1009),
-        (frames(*(Frame(Opcode.BINARY if at == 0 else Opcode.CONT, b"x" * 600, fin=False) for at in range(2))), 1009),
-    ],
-)
-def test_what_is_no_websockets_breaks_it_for_good(sent: bytes, code: int) -> None:
+BROKEN = {
+    "not masked": (Frame(Opcode.BINARY, b"a").serialize(mask=False), 1002),
+    "of no kind": (b"\x83\x80mask", 1002),
+    "reserved bit": (b"\xc2\x80mask", 1002),
+    "control in fragments": (b"\x09\x80mask", 1002),
+    "goes on": (frames(Frame(Opcode.CONT, b"goes on")), 1002),
+    "begins twice": (frames(Frame(Opcode.TEXT, b"a", fin=False), Frame(Opcode.TEXT, b"b")), 1002),
+    "half a close code": (frames(Frame(Opcode.CLOSE, b"\x03")), 1002),
+    "text": (frames(Frame(Opcode.TEXT, b"\xff")), 1007),
+    "reason": (frames(Frame(Opcode.CLOSE, b"\x03\xe8\xff")), 1007),
+    "long frame": (frames(Frame(Opcode.BINARY, b"x" * (MOST_BYTES + 1)))[:8], 1009),
+    "long message": (frames(*(Frame(Opcode.BINARY if at == 0 else Opcode.CONT, b"x" * 600, fin=False) for at in range(2))), 1009),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_what_is_no_websockets_breaks_it_for_good(what: str) -> None:
+    sent, code = BROKEN[what]
     reader = MessageReader(True, MOST_BYTES)
     reader.feed(frames(Frame(Opcode.BINARY, b"before")) + sent)
     assert (message := reader.take()) is not None and message.data == b"before"

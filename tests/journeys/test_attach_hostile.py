@@ -159,6 +159,40 @@ def test_half_a_frame_is_not_typed_and_waits_for_nobody(daemon: Live, echo: str)
     client.close()
 
 
+def test_what_comes_with_the_request_or_in_pieces_is_typed_once_and_in_order(daemon: Live) -> None:
+    session = daemon.raw_cat()
+    keys = [masked(BINARY, b"%d," % number) for number in range(300)]
+    sent = keys[0] + keys[1][:3]
+    client = Attached(daemon.socket, session, behind=sent)
+    client.socket.sendall(keys[1][3:])
+    for at, key in enumerate(keys[2:]):  # alone, two at a time, and cut at each of their bytes
+        cut = at % len(key)
+        client.socket.sendall(key[:cut])
+        client.socket.sendall(key[cut:] if at % 3 else key[cut:] + masked(PING, b"?"))
+    client.until(b"299,")
+    assert daemon.output(session, b"299,") == b"ready\n" + b"".join(b"%d," % number for number in range(300))
+    client.close()
+
+
+def test_an_upgrade_that_is_refused_leaves_the_connection_as_it_was(daemon: Live, echo: str) -> None:
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(daemon.socket)
+        connection.settimeout(PATIENCE_S)
+        stream = connection.makefile("rwb")
+        for version, status in ((b"9", b"400"), (b"7.5", b"400")):
+            stream.write(
+                b"GET /sessions/%b/attach HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                b"Sec-WebSocket-Version: %b\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n" % (echo.encode(), version)
+            )
+            stream.flush()
+            assert status in stream.readline()
+            length = 0
+            while (line := stream.readline()) != b"\r\n":
+                if line.lower().startswith(b"content-length:"):
+                    length = int(line.split(b":")[1])
+            assert b"invalid_request" in stream.read(length)
+
+
 def test_one_that_breaks_the_protocol_is_cut_off(daemon: Live, echo: str) -> None:
     client = ready(daemon, echo)
     for frame in (

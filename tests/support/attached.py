@@ -31,7 +31,8 @@ class Refused(Exception):
 class Attached:
     """One connection. `shown` is all output that came, injected bytes and snapshots included in their order."""
 
-    def __init__(self, path: str, session: str, headers: str = "", **query: object) -> None:
+    def __init__(self, path: str, session: str, headers: str = "", behind: bytes = b"", **query: object) -> None:
+        """`behind`: what is sent with the request, not waiting for the upgrade."""
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.settimeout(PATIENCE_S)
         self._buffer = bytearray()
@@ -50,6 +51,7 @@ class Attached:
             self.socket.sendall(
                 f"GET {target} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
                 f"Sec-WebSocket-Key: {_KEY}\r\nSec-WebSocket-Protocol: coprocd.attach.v1\r\n{headers}\r\n".encode()
+                + behind
             )
             self.head = self._until(b"\r\n\r\n")
         except BaseException:

@@ -117,13 +117,13 @@ class WebSocket:
         if not data:
             self.closed = True
             return [Closed(close_codes.ABNORMAL, "the daemon closed the connection")]
-        self._reader.feed(data)
-        return self._taken()
+        return self._taken(data)
 
     def send_binary(self, data: bytes) -> None:
         """Queues a binary message, and sends what can be sent."""
         if not (self.closed or self.closing):
-            self._send(Opcode.BINARY, data)
+            self._unsent += Frame(Opcode.BINARY, data).serialize(mask=True)
+            self.flush()
 
     def send_text(self, text: str) -> None:
         """Queues a text message, and sends what can be sent."""
@@ -156,10 +156,12 @@ class WebSocket:
         self._unsent += Frame(opcode, data).serialize(mask=True)
         self.flush()
 
-    def _taken(self) -> list[Received]:
-        """What the reader has."""
+    def _taken(self, data: bytes) -> list[Received]:
+        """What has come whole with `data`."""
         found: list[Received] = []
-        while not self.closed and (frame := self._reader.take()) is not None:
+        reader = self._reader
+        frame = reader.take(data)
+        while frame is not None and not self.closed:
             if frame.opcode is Opcode.BINARY:
                 found.append(bytes(frame.data))
             elif frame.opcode is Opcode.TEXT:
@@ -168,9 +170,10 @@ class WebSocket:
                 found.append(self._on_close(frame))
             elif frame.opcode is Opcode.PING and len(self._unsent) <= RECEIVE_BYTES:  # who reads no answers gets none
                 self._send(Opcode.PONG, bytes(frame.data))
-        if self._reader.broken is not None and not self.closed:
+            frame = reader.take()
+        if reader.broken is not None and not self.closed:
             self.closed = self.broken = True
-            found.append(Closed(close_codes.ABNORMAL, self._reader.broken[1]))
+            found.append(Closed(close_codes.ABNORMAL, reader.broken[1]))
         return found
 
     def _on_close(self, frame: Frame) -> Closed:
@@ -218,8 +221,7 @@ class WebSocket:
             raise Failure(f"what answers at {self._socket.getpeername()} speaks no websocket: is it coprocd?", EXIT_FAILED)
         if upgrade.state is not State.CONNECTING:
             self.open = True
-            self._reader.feed(behind)
-            self._waiting = self._taken()
+            self._waiting = self._taken(behind)
 
     def _divided(self, data: bytes) -> tuple[bytes, bytes]:
         """What belongs to the head of the answer, and what comes behind that."""

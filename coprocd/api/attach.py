@@ -226,18 +226,17 @@ class AttachStream:
 
     def on_data(self, data: bytes) -> None:
         """What the client sends. A key is typed in the turn in which it comes, and past the task that takes all else."""
-        self._reader.feed(data)
-        waiting = self._waiting
+        waiting, reader = self._waiting, self._reader
         if waiting is None or waiting.done():
+            reader.feed(data)
             return
-        message = self._reader.take()
-        if message is None and self._reader.broken is None:
-            return
-        if message is not None and message.opcode is Opcode.BINARY and self._reader.drained and self._typed(bytes(message.data)):
-            return
-        self._waiting = None
-        self._transport.pause_reading()
-        waiting.set_result(message)
+        message = reader.take(data)
+        if message is not None and message.opcode is Opcode.BINARY and self._typed(bytes(message.data)):
+            message = reader.take()
+        if message is not None or reader.broken is not None:
+            self._waiting = None
+            self._transport.pause_reading()
+            waiting.set_result(message)
 
     async def _message(self) -> Frame | None:
         """The next that the client sends; None once it has sent what is no websocket's."""

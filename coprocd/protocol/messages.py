@@ -11,6 +11,11 @@ from collections.abc import Generator
 from websockets.exceptions import PayloadTooBig, ProtocolError
 from websockets.frames import Close, CloseCode, Frame, Opcode
 
+_CODES: dict[type[Exception], int] = {
+    ProtocolError: CloseCode.PROTOCOL_ERROR,
+    PayloadTooBig: CloseCode.MESSAGE_TOO_BIG,
+    UnicodeDecodeError: CloseCode.INVALID_DATA,
+}
 _DATA = (Opcode.CONT, Opcode.TEXT, Opcode.BINARY)
 
 
@@ -31,43 +36,30 @@ class MessageReader:
         self.broken: tuple[int, str] | None = None
         """The close code, and why, once something came that is no websocket's: nothing is taken any more."""
 
-    @property
-    def drained(self) -> bool:
-        """Whether there is nothing that was fed and not taken."""
-        return not self._data and self._parsing is None
-
     def feed(self, data: bytes) -> None:
         """What has come next."""
         self._data += data
 
-    def take(self) -> Frame | None:
-        """The next message, text and binary whole, in one frame; None when it has not come, or never will."""
-        while self._data and self.broken is None:
-            try:
-                frame = self._frame()
-                if frame is None or (frame.opcode is Opcode.BINARY and frame.fin and self._begun is None):  # as nearly always
+    def take(self, data: bytes = b"") -> Frame | None:
+        """The next message, text and binary whole, in one frame; None when it has not come, or never will. `data` has come next."""
+        self._data += data
+        try:
+            while self._data and self.broken is None:
+                parsing = self._parsing or Frame.parse(self._read, mask=self._masked, max_size=self._most_bytes)
+                try:
+                    parsing.send(None)
+                except StopIteration as end:
+                    frame: Frame = end.value
+                else:
+                    self._parsing = parsing
+                    break
+                self._parsing = None
+                if frame.opcode is Opcode.BINARY and frame.fin and self._begun is None:  # as nearly always
                     return frame
                 if (whole := self._whole(frame)) is not None:
                     return whole
-            except ProtocolError as error:
-                self.broken = CloseCode.PROTOCOL_ERROR, str(error)
-            except PayloadTooBig as error:
-                self.broken = CloseCode.MESSAGE_TOO_BIG, str(error)
-            except UnicodeDecodeError as error:
-                self.broken = CloseCode.INVALID_DATA, str(error)
-        return None
-
-    def _frame(self) -> Frame | None:
-        """The next frame, once it has come."""
-        parsing, self._parsing = self._parsing, None
-        if parsing is None:
-            parsing = Frame.parse(self._read, mask=self._masked, max_size=self._most_bytes)
-        try:
-            parsing.send(None)
-        except StopIteration as end:
-            frame: Frame = end.value
-            return frame
-        self._parsing = parsing
+        except (ProtocolError, PayloadTooBig, UnicodeDecodeError) as error:
+            self.broken = _CODES[type(error)], str(error)
         return None
 
     def _read(self, size: int) -> Generator[None, None, bytearray]:

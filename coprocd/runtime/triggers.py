@@ -136,16 +136,16 @@ class Triggers:
 
     def pump(self, shown_to: int) -> None:
         """Matches what has come; `shown_to` is the end of the output that viewers may have been woken for."""
+        if self._matcher is None:
+            return
         try:
-            self._pump(shown_to)
+            self._match(self._matcher, shown_to)
         except Exception:  # nobody may miss the output for a bug in what is done about it
             log.exception("session %s: what it printed up to offset %d is not matched", self._session.id, self._session.log.end)
             self.skip()
 
-    def _pump(self, shown_to: int) -> None:
-        if self._matcher is None:
-            return
-        output, matcher = self._session.log, self._matcher
+    def _match(self, matcher: Matcher, shown_to: int) -> None:
+        output = self._session.log
         end = output.end
         if self._throttled_until and self._loop.time() >= self._throttled_until:
             self._throttled_until = 0.0

@@ -18,7 +18,7 @@ from aiohttp import WSMsgType, web
 from websockets.frames import Frame, Opcode
 
 from coprocd.api import envelope, query
-from coprocd.api.http_protocol import HttpProtocol
+from coprocd.api.http_protocol import HttpProtocol, cut_off
 from coprocd.api.in_progress import InProgress
 from coprocd.api.limits import ApiLimits
 from coprocd.platform import peer
@@ -130,28 +130,30 @@ class AttachStream:
 
     async def run(self, protocol: object) -> None:
         """Sends and receives side by side, until the client has ended the connection or was cut off."""
-        sender = asyncio.create_task(self._send(protocol))
+        self._sender = asyncio.create_task(self._send(protocol))
         try:
             # In a task of its own, so that a key does not wake every coroutine that awaits this one.
             await asyncio.create_task(self._receive())
         except CoprocdError as error:
             log.info("session %s: a client was cut off: %s", self._session.id, error)
+        except ConnectionError:  # the client has gone before it was answered
+            pass
         except Exception:  # the connection is a websocket now: there is nothing else to answer
             log.exception("session %s: receiving from a client failed", self._session.id)
         finally:
-            sender.cancel()
+            self._sender.cancel()
             self._session.viewers.detach(self.viewer)
             self._transport.close()
             self._cut_off_later()
 
     def _on_leave(self) -> None:
         if self.viewer.leaves_for == "daemon":
-            self._loop.call_later(GOING_S, self._transport.abort)
+            self._loop.call_later(GOING_S, cut_off, self._transport)
         else:
             self._cut_off_later()
 
     def _cut_off_later(self) -> None:
-        self._loop.call_later(self._grace_s, self._transport.abort)
+        self._loop.call_later(self._grace_s, cut_off, self._transport)
 
     # -- to the client -----------------------------------------------------------------------------------------------------
 
@@ -163,13 +165,13 @@ class AttachStream:
             self._cut_off_later()
             await self._say_close(code, why)
         except ConnectionError:
-            self._transport.abort()
+            cut_off(self._transport)
         except CoprocdError as error:
             log.info("session %s: a client was cut off: %s", self._session.id, error)
-            self._transport.abort()
+            cut_off(self._transport)
         except Exception:
             log.exception("session %s: sending to a client failed", self._session.id)
-            self._transport.abort()
+            cut_off(self._transport)
 
     async def _say_close(self, code: int, why: bytes = b"") -> None:
         await self._socket.send_frame(struct.pack(">H", code) + why, WSMsgType.CLOSE)
@@ -215,8 +217,8 @@ class AttachStream:
             await self._socket.send_frame(envelope.encode(message), WSMsgType.TEXT)
 
     def _can_send_now(self) -> bool:
-        """Whether the transport has passed on all that it was given: then it takes more without waiting."""
-        return not self._transport.get_write_buffer_size()
+        """Whether something may follow, and the transport has passed on all that it was given: then it takes more without waiting."""
+        return not self._closing and not self._transport.get_write_buffer_size()
 
     def _send_now(self, output: bytes) -> None:
         """Sends a little output where it `can`, without waiting for the loop to come round to the sender."""
@@ -265,6 +267,8 @@ class AttachStream:
             elif message.opcode is Opcode.CLOSE:
                 break
         if not self._closing:
+            self._closing = True
+            self._sender.cancel()
             code, why = self._reader.broken or (close_codes.NORMAL, "")
             await self._say_close(code, why.encode()[: close_codes.REASON_BYTES])
 
@@ -321,8 +325,9 @@ class AttachStream:
                 viewer.leave("client")
 
     def _refuse(self, error: CoprocdError) -> None:
-        """Tells the client; of many that are refused at a time, the last."""
-        self.viewer.tell({"type": "error", "code": error.code, "message": error.message}, "error")
+        """Tells the client; of many that are refused at a time, the last. One whose session has been let go is told of that already."""
+        if not self._session.dropped:
+            self.viewer.tell({"type": "error", "code": error.code, "message": error.message}, "error")
 
 
 def _query(request: web.Request, session: Session) -> Attach:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import WSMsgType, web
 
 from coprocd.api import query
-from coprocd.api.http_protocol import HttpProtocol
+from coprocd.api.http_protocol import HttpProtocol, cut_off
 from coprocd.api.in_progress import InProgress
 from coprocd.platform import pipes, sockets
 from coprocd.protocol import close_codes
@@ -239,7 +239,7 @@ class CoprocessSocket:
         """Closes it when the last of what was sent is taken; a client that does not take it is not waited for."""
         if self._transport is not None:
             self._transport.close()
-            self._loop.call_later(self._patience_s, self._transport.abort)
+            self._loop.call_later(self._patience_s, cut_off, self._transport)
 
     async def _ready(self, fd: int, add: Any, remove: Any) -> None:
         """Returns when the pipe's end `fd`, ours, can be read or written."""

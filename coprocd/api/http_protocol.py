@@ -15,6 +15,12 @@ from aiohttp import web
 from coprocd.platform.hangup import HangupWatch
 
 
+def cut_off(transport: asyncio.Transport) -> None:
+    """Ends the connection at once, if it has not ended: asyncio's transport may not be aborted after that."""
+    if transport.get_protocol() is not None:
+        transport.abort()
+
+
 class HttpProtocol(asyncio.Protocol):
     """One HTTP connection. `on_lost` is called when the transport has gone."""
 

@@ -41,25 +41,26 @@ class MessageReader:
         self._data += data
 
     def take(self, data: bytes = b"") -> Frame | None:
-        """The next message, text and binary whole, in one frame; None when it has not come, or never will. `data` has come next."""
+        """The next message, text and binary whole, in one frame; None when it has not come, or never will. `data` has come next.
+
+        A fragment that ends no message is an empty CONT: whoever counts what is taken at a time counts it too.
+        """
         self._data += data
+        if not self._data or self.broken is not None:
+            return None
+        parsing = self._parsing or Frame.parse(self._read, mask=self._masked, max_size=self._most_bytes)
+        self._parsing = None
         try:
-            while self._data and self.broken is None:
-                parsing = self._parsing or Frame.parse(self._read, mask=self._masked, max_size=self._most_bytes)
-                try:
-                    parsing.send(None)
-                except StopIteration as end:
-                    frame: Frame = end.value
-                else:
-                    self._parsing = parsing
-                    break
-                self._parsing = None
-                if frame.opcode is Opcode.BINARY and frame.fin and self._begun is None:  # as nearly always
-                    return frame
-                if (whole := self._whole(frame)) is not None:
-                    return whole
+            try:
+                parsing.send(None)
+            except StopIteration as end:
+                frame: Frame = end.value
+                is_whole = frame.opcode is Opcode.BINARY and frame.fin and self._begun is None  # as nearly always
+                return frame if is_whole else self._whole(frame)
         except (ProtocolError, PayloadTooBig, UnicodeDecodeError) as error:
             self.broken = _CODES[type(error)], str(error)
+            return None
+        self._parsing = parsing
         return None
 
     def _read(self, size: int) -> Generator[None, None, bytearray]:
@@ -70,8 +71,8 @@ class MessageReader:
         del self._data[:size]
         return taken
 
-    def _whole(self, frame: Frame) -> Frame | None:
-        """The message that ends with this frame, or that it is, if it is for control; None while more follows."""
+    def _whole(self, frame: Frame) -> Frame:
+        """The message that ends with this frame, or that it is, if it is for control; an empty CONT while more follows."""
         if frame.opcode is Opcode.CLOSE:
             Close.parse(frame.data)  # raises where it is none
         if frame.opcode not in _DATA:
@@ -84,7 +85,7 @@ class MessageReader:
         data += frame.data
         self._begun = None if frame.fin else (opcode, data)
         if not frame.fin:
-            return None
+            return Frame(Opcode.CONT, b"", fin=False)
         if opcode is Opcode.TEXT:
             data.decode()  # raises where it is none
         return Frame(opcode, data)

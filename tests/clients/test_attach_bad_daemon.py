@@ -14,6 +14,7 @@ import subprocess
 import sys
 import termios
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -64,8 +65,8 @@ def shown(sent: bytes) -> Answer:
 
 
 @contextmanager
-def serving(path: str, answer: Answer, hangs_up: bool = False) -> Iterator[None]:
-    """Whoever connects is sent that, and then nothing more."""
+def serving(path: str, answer: Answer, hangs_up: bool = False) -> Iterator[list[socket.socket]]:
+    """Whoever connects is sent that, and then nothing more: the connections."""
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(path)
     listener.listen(16)
@@ -88,7 +89,7 @@ def serving(path: str, answer: Answer, hangs_up: bool = False) -> Iterator[None]
     thread = threading.Thread(target=serve)
     thread.start()
     try:
-        yield
+        yield open_
     finally:
         with socket.socket(socket.AF_UNIX) as last:
             last.connect(path)
@@ -197,4 +198,28 @@ def test_pieces_without_end_leave_the_key_its_turn(tmp_path: Path) -> None:
         read(master, lambda data: b"screen" in data)
         os.write(master, b"\x1c")
         read(master, lambda data: b"[detached]" in data)
+        process.wait(PATIENCE_S)
+
+
+def test_what_is_typed_without_a_connection_outlives_one_that_ends_as_it_begins(tmp_path: Path) -> None:
+    """As that to a daemon which is about to end, and says both at once."""
+    path = str(tmp_path / "s")
+    typed = threading.Event()
+    going = frame(CLOSE, struct.pack(">H", 1001))
+
+    def second(request: bytes) -> bytes:
+        typed.wait(PATIENCE_S)
+        return upgraded(says(ATTACHED) + going)(request)
+
+    answers = iter([shown(going), second])
+    with serving(path, lambda request: next(answers, shown(b""))(request)) as connections, client(path) as (process, master):
+        read(master, lambda data: b"connecting again" in data)
+        os.write(master, b"HELLO")
+        time.sleep(0.3)  # by then it has been read
+        typed.set()
+        read(master, lambda data: b"screen" in data)
+        connections[2].settimeout(PATIENCE_S)
+        sent = connections[2].recv(100)
+        assert sent[:2] == b"\x82\x85" and bytes(byte ^ sent[2 + at % 4] for at, byte in enumerate(sent[6:])) == b"HELLO"
+        os.write(master, b"\x1c")
         process.wait(PATIENCE_S)

@@ -9,11 +9,13 @@ import socket
 import struct
 import sys
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from support.attached import BINARY, PING, TEXT, Attached, masked
+from support.attached import BINARY, CLOSE, PING, TEXT, Attached, masked
 from support.live import PATIENCE_S, Live, live, resident_bytes
 
 VIEWERS = 100
@@ -193,6 +195,45 @@ def test_an_upgrade_that_is_refused_leaves_the_connection_as_it_was(daemon: Live
             assert b"invalid_request" in stream.read(length)
 
 
+def test_nothing_follows_the_answer_to_a_close(daemon: Live, echo: str) -> None:
+    """The echo of what came just before it did."""
+    for _ in range(20):
+        client = ready(daemon, echo)
+        client.socket.sendall(masked(BINARY, b"abc") + masked(CLOSE, struct.pack(">H", 1000)))
+        kinds = []
+        with suppress(EOFError, ConnectionError):
+            while True:
+                kinds.append(client.frame()[0])
+        assert CLOSE not in kinds[:-1]
+        client.close()
+
+
+def test_those_that_go_or_type_as_their_session_ends_are_no_fault_of_the_daemons(daemon: Live) -> None:
+    for _ in range(5):
+        flooding, echoing = daemon.create("yes"), daemon.raw_cat()
+        clients = [Attached(daemon.socket, flooding) for _ in range(4)]
+        typists = [ready(daemon, echoing, mode=mode) for mode in ("rw", "ro", "rw", "rw")]
+        for client in clients:
+            client.socket.sendall(masked(CLOSE, struct.pack(">H", 1000)))
+        for typist in typists:
+            typist.type(b"before")
+        for session in (flooding, echoing):
+            daemon.call("session.close", session=session, grace_s=0)
+        for typist in typists:
+            with suppress(ConnectionError):
+                typist.type(b"behind")
+                typist.socket.sendall(masked(TEXT, b"no message"))
+            with suppress(EOFError, ConnectionError):
+                typist.to_the_end()
+            typist.close()
+        for client in clients:
+            with suppress(EOFError, ConnectionError):
+                client.to_the_end()
+            client.close()
+    time.sleep(1.5)  # the grace after which those are cut off that have not gone
+    assert "Traceback" not in daemon.log()
+
+
 def test_one_that_breaks_the_protocol_is_cut_off(daemon: Live, echo: str) -> None:
     client = ready(daemon, echo)
     for frame in (
@@ -223,13 +264,22 @@ def test_a_message_that_says_nothing_is_refused_and_ends_nothing(daemon: Live, e
     client.close()
 
 
-@pytest.mark.parametrize("kind", [BINARY, TEXT, PING])
-def test_a_flood_of_frames_leaves_the_others_their_turn(daemon: Live, echo: str, kind: int) -> None:
+PIECES = bytes([BINARY, 0x80]) + b"mask", bytes([0, 0x80]) + b"mask"
+"""Of a message that never ends, the first piece and another, both empty."""
+
+
+@pytest.mark.parametrize(
+    ("begin", "frame"),
+    [(b"", masked(BINARY, b"{}")), (b"", masked(TEXT, b"{}")), (b"", masked(PING, b"{}")), PIECES],
+    ids=["binary", "text", "ping", "pieces"],
+)
+def test_a_flood_of_frames_leaves_the_others_their_turn(daemon: Live, echo: str, begin: bytes, frame: bytes) -> None:
     other = daemon.raw_cat()
     client, hostile = ready(daemon, other), ready(daemon, echo)
     before = resident_bytes(daemon.pids()[0])
+    hostile.socket.sendall(begin)
     hostile.socket.setblocking(False)
-    flood = masked(kind, b"{}") * 10_000
+    flood = frame * 10_000
     sent = 0
     for number in range(50):
         try:
@@ -238,7 +288,7 @@ def test_a_flood_of_frames_leaves_the_others_their_turn(daemon: Live, echo: str,
         except BlockingIOError:
             pass
         echoes(client, b"<%d>" % number)
-    assert sent > 1 << 16
+    assert 1 << 16 < sent < 4 << 20  # all that was taken came between others' keys, a little at a time
     assert resident_bytes(daemon.pids()[0]) - before < 16 << 20
     for each in (client, hostile):
         each.close()

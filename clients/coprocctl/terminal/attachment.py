@@ -323,7 +323,9 @@ class Attachment:
         self._indicator.on_coprocess(None)
         self._indicator.on_paused(None, now)
         self._indicate(now)
-        self._stream.type(self._reconnection.made(now))
+        typed = self._reconnection.made(now)
+        if not self._stream.type(typed):  # it has ended with the same piece that says it is there
+            self._reconnection.keep(typed)
 
     def _on_lost(self) -> None:
         now = time.monotonic()

@@ -226,7 +226,9 @@ def test_a_coprocess_that_starts_with_its_session_can_begin_nowhere_but_at_byte_
 
 def test_a_condition_that_is_not_met_leaves_the_session_untouched(daemon: Live) -> None:
     session = daemon.raw_cat()
-    daemon.await_(lambda: daemon.call("session.get", session=session)["foreground"]["argv"][0] == "cat")  # and no longer its shell
+    daemon.await_(
+        lambda: daemon.call("session.get", session=session)["foreground"]["argv"][:1] == ["cat"]
+    )  # no longer its shell, nor in between
     offset = daemon.call("session.get", session=session)["output_offset"]
     for condition in ({"offset": offset + 1}, {"echo": True}, {"at_prompt": True}, {"foreground": "vim"}):
         error = refused(daemon, "session.send_text", session=session, text="no", if_=condition)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import hashlib
 import json
 import os
@@ -119,6 +120,17 @@ def read(master: int, until: Callable[[bytes], bool]) -> bytes:
     return data
 
 
+def await_read(process: subprocess.Popen[bytes]) -> None:
+    """Returns when the client has read all that was typed."""
+    terminal = os.open(f"/proc/{process.pid}/fd/0", os.O_RDONLY | os.O_NOCTTY)
+    try:
+        deadline = time.monotonic() + PATIENCE_S
+        while struct.unpack("i", fcntl.ioctl(terminal, termios.FIONREAD, bytes(4)))[0]:
+            assert time.monotonic() < deadline
+    finally:
+        os.close(terminal)
+
+
 def outcome(path: str, answer: Answer) -> tuple[int, str]:
     """With what status the client ends, and what it has written."""
     with serving(path, answer), client(path) as (process, master):
@@ -215,7 +227,7 @@ def test_what_is_typed_without_a_connection_outlives_one_that_ends_as_it_begins(
     with serving(path, lambda request: next(answers, shown(b""))(request)) as connections, client(path) as (process, master):
         read(master, lambda data: b"connecting again" in data)
         os.write(master, b"HELLO")
-        time.sleep(0.3)  # by then it has been read
+        await_read(process)
         typed.set()
         read(master, lambda data: b"screen" in data)
         connections[2].settimeout(PATIENCE_S)

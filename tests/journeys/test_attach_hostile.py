@@ -9,7 +9,6 @@ import socket
 import struct
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -230,7 +229,11 @@ def test_those_that_go_or_type_as_their_session_ends_are_no_fault_of_the_daemons
             with suppress(EOFError, ConnectionError):
                 client.to_the_end()
             client.close()
-    time.sleep(1.5)  # the grace after which those are cut off that have not gone
+    last = ready(daemon, daemon.create("true"))  # which does not answer, and so is cut off: later than all who had the same grace
+    with suppress(EOFError, ConnectionError):
+        while True:
+            last.frame()
+    last.close()
     assert "Traceback" not in daemon.log()
 
 

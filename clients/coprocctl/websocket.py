@@ -122,8 +122,7 @@ class WebSocket:
     def send_binary(self, data: bytes) -> None:
         """Queues a binary message, and sends what can be sent."""
         if not (self.closed or self.closing):
-            self._unsent += Frame(Opcode.BINARY, data).serialize(mask=True)
-            self.flush()
+            self._send(Opcode.BINARY, data)
 
     def send_text(self, text: str) -> None:
         """Queues a text message, and sends what can be sent."""
@@ -225,10 +224,11 @@ class WebSocket:
 
     def _divided(self, data: bytes) -> tuple[bytes, bytes]:
         """What belongs to the head of the answer, and what comes behind that."""
-        before = self._answered
-        ends = (before + data).find(_HEAD_ENDS)
-        self._answered = (before + data)[1 - len(_HEAD_ENDS) :]
-        at = len(data) if ends < 0 else ends + len(_HEAD_ENDS) - len(before)
+        before = len(self._answered)
+        seen = self._answered + data
+        self._answered = seen[1 - len(_HEAD_ENDS) :]
+        ends = seen.find(_HEAD_ENDS)
+        at = len(data) if ends < 0 else ends + len(_HEAD_ENDS) - before
         return data[:at], data[at:]
 
 

@@ -233,8 +233,13 @@ class AttachStream:
             reader.feed(data)
             return
         message = reader.take(data)
-        if message is not None and message.opcode is Opcode.BINARY and self._typed(bytes(message.data)):
-            message = reader.take()
+        if message is not None and message.opcode is Opcode.BINARY:
+            try:
+                self._type_now(bytes(message.data))
+            except CoprocdError:
+                pass  # the task meets it again, and sees to it
+            else:
+                message = reader.take()
         if message is not None or reader.broken is not None:
             self._waiting = None
             self._transport.pause_reading()
@@ -272,39 +277,30 @@ class AttachStream:
             code, why = self._reader.broken or (close_codes.NORMAL, "")
             await self._say_close(code, why.encode()[: close_codes.REASON_BYTES])
 
-    def _typed(self, data: bytes) -> bool:
-        """Types it, if nothing is in the way."""
+    def _type_now(self, data: bytes) -> None:
+        """Types it whole; what is in the way is a CoprocdError."""
         if self.viewer.mode == "ro":
-            return False
-        try:
-            self._session.viewers.window_size.on_typed(self.viewer)
-            self._session.typing.type(data, self._origin)
-        except CoprocdError:
-            return False  # which `_type` meets again, and sees to
-        return True
+            raise CoprocdError("permission_denied", "this client only looks on (mode=ro): nothing was typed; attach with mode=rw to type")
+        self._session.viewers.window_size.on_typed(self.viewer)
+        self._session.typing.type(data, self._origin)
 
     async def _type(self, data: bytes) -> None:
         """Types it, as soon as there is room."""
-        session, viewer = self._session, self.viewer
-        if viewer.mode == "ro":
-            self._refuse(
-                CoprocdError("permission_denied", "this client only looks on (mode=ro): nothing was typed; attach with mode=rw to type")
-            )
-            return
-        session.viewers.window_size.on_typed(viewer)
-        most = session.input.ring.capacity
-        while data:
+        most = self._session.input.ring.capacity
+        while True:
             try:
-                session.typing.type(data[:most], self._origin)
+                self._type_now(data[:most])
             except CoprocdError as error:
                 if error.code != "input_full":
                     self._refuse(error)
                     return
-                await session.input_moved(ROOM_S)
+                await self._session.input_moved(ROOM_S)
                 if self._closing:
                     return
             else:
                 data = data[most:]
+                if not data:
+                    return
 
     def _control(self, text: bytes) -> None:
         viewer = self.viewer
@@ -325,9 +321,8 @@ class AttachStream:
                 viewer.leave("client")
 
     def _refuse(self, error: CoprocdError) -> None:
-        """Tells the client; of many that are refused at a time, the last. One whose session has been let go is told of that already."""
-        if not self._session.dropped:
-            self.viewer.tell({"type": "error", "code": error.code, "message": error.message}, "error")
+        """Tells the client; of many that are refused at a time, the last."""
+        self.viewer.tell({"type": "error", "code": error.code, "message": error.message}, "error")
 
 
 def _query(request: web.Request, session: Session) -> Attach:

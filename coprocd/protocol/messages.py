@@ -57,7 +57,7 @@ class MessageReader:
                 frame: Frame = end.value
                 is_whole = frame.opcode is Opcode.BINARY and frame.fin and self._begun is None  # as nearly always
                 return frame if is_whole else self._whole(frame)
-        except (ProtocolError, PayloadTooBig, UnicodeDecodeError) as error:
+        except tuple(_CODES) as error:
             self.broken = _CODES[type(error)], str(error)
             return None
         self._parsing = parsing

@@ -59,27 +59,23 @@ class InputQueue(RingFile):
 
     def check(self, data: bytes) -> None:
         """`input_full` or `line_too_long` when `data` cannot be typed whole."""
-        size, ring = len(data), self.ring
-        end, capacity = ring.end, ring.capacity
-        if end + size > self.feed.position.filled + capacity:
+        size, room = len(data), self.room
+        if size > room:
             why, remedy = "to be read by the job", "send less at a time, or wait until the job reads"
             if self.feed.held:
                 why, remedy = "since a trigger holds the input", "add a trigger whose action is buffer_input, and its parameter `stop`"
             raise CoprocdError(
                 "input_full",
-                f"{len(data)} bytes do not fit: {self.waiting_bytes} bytes wait {why}, {self.room} more are taken; {remedy}",
-                room=self.room,
+                f"{size} bytes do not fit: {self.waiting_bytes} bytes wait {why}, {room} more are taken; {remedy}",
+                room=room,
                 waiting_bytes=self.waiting_bytes,
             )
-        if self._reserved < capacity and self._reserved < end + size:
-            try:
-                self.reserve_all(size)
-            except memory.NoMemory as error:
-                raise CoprocdError(
-                    "resource_exhausted", f"no memory for what is typed: {error}; nothing was typed, close sessions"
-                ) from error
+        try:
+            self.reserve_all(size)
+        except memory.NoMemory as error:
+            raise CoprocdError("resource_exhausted", f"no memory for what is typed: {error}; nothing was typed, close sessions") from error
         slots, at = self._slots, self._line_at
-        if slots[at + 1] + 2 * (end - slots[at] + size) <= LINE_MOST:
+        if slots[at + 1] + 2 * (self.ring.end - slots[at] + size) <= LINE_MOST:
             return  # it fits, whatever the terminal makes of it
         line = self._terminal()
         if line is None or not line.canonical:

@@ -35,7 +35,7 @@ class Typing:
             for known, _, accepted, offset in record.typed_keys:
                 if known == key:
                     return Accepted(accepted, offset)
-        if record.state != "running" or session.master < 0:
+        if not session.running or session.master < 0:
             raise session.exited_error()
         if condition is not None:
             self._require(condition)

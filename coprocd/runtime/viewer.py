@@ -193,7 +193,12 @@ class Viewer:
     # -- messages ----------------------------------------------------------------------------------------------------------
 
     def tell(self, message: Message, key: object = None) -> None:
-        """Sends it a message once it was shown the output of before; one of a `key` takes the place of another that waits."""
+        """Sends it a message once it was shown the output of before; one of a `key` takes the place of another that waits.
+
+        One whose session has been let go is not told any more.
+        """
+        if self._session.dropped:
+            return
         self._waiting.pop(key, None)
         if len(self._waiting) >= MESSAGES_MOST:
             del self._waiting[next((old for old in self._waiting if not isinstance(old, str)), next(iter(self._waiting)))]

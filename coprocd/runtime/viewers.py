@@ -151,8 +151,12 @@ class Viewers:
     def _on_output(self) -> None:
         """Output has come or was injected, or none will come, or the log goes: called once a turn of the pump."""
         session = self.session
-        if session.record.drained or session.log.segment.fd < 0:
-            self._on_finished()
+        if session.dropped:
+            for viewer in self:
+                viewer.leave(None)
+            return
+        if session.finished:
+            self.wake()
             return
         end, now = session.log.end, self._loop.time()
         behind, each_s = end - self._woken_at, len(self._all) * EACH_S
@@ -165,14 +169,6 @@ class Viewers:
             self.wake()
         elif self._due is None:
             self._due = self._loop.call_at(due, self.wake)
-
-    def _on_finished(self) -> None:
-        """No output will follow, or it has been let go."""
-        if self.session.dropped:
-            for viewer in self:
-                viewer.leave(None)
-        else:
-            self.wake()
 
     def wake(self) -> None:
         """All look whether there is something for them."""

@@ -44,7 +44,7 @@ class Stage:
     def __init__(self, lag_bytes: int | None = None) -> None:
         self.log = OutputLog.create("test", CAPACITY)
         self.injections = Injections()
-        session = SimpleNamespace(log=self.log, injections=self.injections, finished=False)
+        session = SimpleNamespace(log=self.log, injections=self.injections, finished=False, dropped=False)
         self.display = session.display = Display(cast(Session, session))
         viewers = SimpleNamespace(session=session, read=lambda start, stop: self.log.read(start, stop - start))
         self.viewer = Viewer(cast(Viewers, viewers), "c1", None, "rw", None, lag_bytes)
